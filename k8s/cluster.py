@@ -1,0 +1,80 @@
+"""The cluster port: everything Freehold asks of the place where clouds live.
+
+Drivers: `k8s.local.driver.LocalCluster` (one machine) and, later, `k8s.kube`. All pass tests/contract. Every verb is safe to
+repeat with the same arguments, may be called from several processes at once, and raises only `k8s.errors`.
+A caller killed in the middle of a verb repeats it.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from k8s.specs import (
+    BuildSpec,
+    Change,
+    CloudSpec,
+    CloudUsage,
+    InstanceSpec,
+    InstanceStatus,
+    JobStatus,
+    LogLine,
+)
+
+
+class Cluster(Protocol):
+    def ensure_cloud(self, spec: CloudSpec) -> None:
+        """Make the namespace, or bring it in line with `spec`. Returns when it may be used.
+
+        Raises Temporary when the cluster is out of reach, Permanent when it refuses.
+        """
+
+    def cloud_exists(self, cloud_id: str) -> bool:
+        """Whether the namespace is there (also while it is terminating)."""
+
+    def delete_cloud(self, cloud_id: str) -> None:
+        """Ask for the namespace and all in it, volumes included, to go. Returns at once; unknown clouds are success."""
+
+    def apply_instance(self, spec: InstanceSpec) -> bool:
+        """Make the desired state known. Returns True if anything differed, False if it was already so (no call made).
+
+        Does not wait for the app. A spec of an older generation than the one applied is ignored (returns False).
+        Raises NotFound when the cloud does not exist, Permanent when the spec cannot be run here.
+        """
+
+    def delete_instance(self, cloud_id: str, instance_id: str, *, delete_volume: bool) -> None:
+        """Stop and forget the instance. Returns at once; gone already is success. The volume stays unless told so."""
+
+    def instance_exists(self, cloud_id: str, instance_id: str) -> bool:
+        """True until the last process or object of the instance is gone (a kept volume does not count)."""
+
+    def observe(self, cloud_id: str, instance_id: str) -> InstanceStatus:
+        """What is there now. Raises NotFound for an instance that was never applied or is gone."""
+
+    def list_instances(self) -> list[tuple[str, str]]:
+        """(cloud_id, instance_id) of every instance of this installation that the cluster holds; for the sweep."""
+
+    def watch(self, timeout_s: float) -> Iterator[Change]:
+        """Yield changes of instances and jobs of all clouds for about `timeout_s` seconds, then end.
+
+        The first thing a new watch yields is a Change for everything that exists, so nothing is missed between two.
+        Raises Temporary when the cluster is out of reach.
+        """
+
+    def logs(
+        self, cloud_id: str, instance_id: str, *, micro: str | None = None, tail: int = 200, follow: bool = False
+    ) -> Iterator[LogLine]:
+        """The last `tail` lines, oldest first; with `follow`, new ones as they come until the caller stops iterating."""
+
+    def run_build(self, spec: BuildSpec) -> None:
+        """Start a build; one job per `job_id` however often called. Returns at once."""
+
+    def build_status(self, cloud_id: str, job_id: str) -> JobStatus:
+        """Raises NotFound for a job that was never started or was deleted."""
+
+    def build_logs(self, cloud_id: str, job_id: str, *, follow: bool = False) -> Iterator[LogLine]:
+        """All lines so far; with `follow`, new ones until the job ends."""
+
+    def delete_build(self, cloud_id: str, job_id: str) -> None:
+        """Stop it if it runs and forget it; the artifact stays. Unknown is success."""
+
+    def usage(self, cloud_id: str) -> CloudUsage:
+        """What the cloud uses now. Raises NotFound."""
