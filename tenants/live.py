@@ -21,7 +21,7 @@ def _client() -> "redis.Redis":
 
 
 def announce(cloud_id: str, subject: str) -> None:
-    """After commit, tell listeners of the cloud's channel that `subject` (an id) changed. Never raises, never blocks long."""
+    """After commit, tell listeners of the cloud's channel that `subject` (an id) changed. Never raises."""
     transaction.on_commit(partial(_publish, cloud_id, subject))
 
 
