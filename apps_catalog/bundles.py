@@ -1,5 +1,6 @@
 """Uploaded bundles: zips of a project from strangers. Looked through completely before a byte is written anywhere."""
 
+import re
 import stat
 import unicodedata
 import zlib
@@ -14,7 +15,7 @@ MIB = 1024 * 1024
 _CHUNK = 64 * 1024
 _STORED, _DEFLATED = 0, 8
 _RATIO_FREE_BYTES = 8 * MIB
-_FOREIGN_HOST = "\\:"
+_DRIVE = re.compile(r"^[A-Za-z]:")
 
 
 @dataclass(frozen=True)
@@ -142,8 +143,8 @@ def _check_name(entry: Entry, limits: BundleLimits) -> None:
         raise BundleError(f"the name {shown} has control characters")
     if name.startswith("/"):
         raise BundleError(f"the name {shown} is absolute")
-    if any(char in name for char in _FOREIGN_HOST):
-        raise BundleError(f"the name {shown} has a backslash or a drive letter's colon")
+    if "\\" in name or _DRIVE.match(name):
+        raise BundleError(f"the name {shown} has a backslash or a drive letter")
     segments = name.removesuffix("/").split("/")
     if ".." in segments:
         raise BundleError(f"the name {shown} leaves the project")
@@ -207,14 +208,15 @@ def _inflated(file: BinaryIO, entry: Entry) -> Iterator[bytes]:
     inflate = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         for chunk in packed:
-            pending = chunk
-            while pending and not inflate.eof:
-                yield inflate.decompress(pending, _CHUNK)
-                pending = inflate.unconsumed_tail
+            if inflate.eof:
+                break
+            yield inflate.decompress(chunk, _CHUNK)
+            while inflate.unconsumed_tail:
+                yield inflate.decompress(inflate.unconsumed_tail, _CHUNK)
+        while rest := inflate.decompress(b"", _CHUNK):
+            yield rest
     except zlib.error:
         raise BundleError(f"{_shown(entry.name)} is damaged") from None
-    while rest := inflate.decompress(inflate.unconsumed_tail, _CHUNK):
-        yield rest
     if not inflate.eof or inflate.unused_data:
         raise BundleError(f"{_shown(entry.name)} is damaged")
 

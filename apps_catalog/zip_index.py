@@ -8,7 +8,7 @@ Within that subset every unzip program sees the same files. Source of the layout
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 _EOCD = struct.Struct("<4s4H2LH")
@@ -125,7 +125,7 @@ def _located(file: BinaryIO, found: list[Entry], directory_at: int) -> list[Entr
         previous_end = start + entry.packed_bytes
         if previous_end > directory_at:
             raise ZipProblem(f"has an entry that runs into the directory: {entry.name[:100]!r}")
-        located[entry.header_at] = _with_start(entry, start)
+        located[entry.header_at] = replace(entry, start=start)
     return [located[entry.header_at] for entry in found]
 
 
@@ -140,19 +140,4 @@ def _data_start(file: BinaryIO, entry: Entry) -> int:
     declared = (entry.crc, entry.packed_bytes, entry.size_bytes)
     if name != entry.name or method != entry.method or not (streamed or (crc, packed, size) == declared):
         raise ZipProblem(f"says two different things about {entry.name[:100]!r}")
-    return entry.header_at + _LOCAL.size + name_len + int(extra_len)
-
-
-def _with_start(entry: Entry, start: int) -> Entry:
-    return Entry(
-        entry.name,
-        entry.flags,
-        entry.method,
-        entry.crc,
-        entry.packed_bytes,
-        entry.size_bytes,
-        entry.mode,
-        entry.dos_attributes,
-        entry.header_at,
-        start,
-    )
+    return entry.header_at + _LOCAL.size + int(name_len) + int(extra_len)

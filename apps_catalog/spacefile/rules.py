@@ -97,17 +97,18 @@ def _public_or_routes(file: Draft) -> Iterator[Found]:
 def _unique_items(file: Draft) -> Iterator[Found]:
     for index, micro in file.micros():
         for key in ("include", "public_routes"):
-            items = micro.get(key)
-            for at, item in enumerate(items if isinstance(items, list) else ()):
-                if isinstance(item, str) and item in items[:at]:
+            seen: set[str] = set()
+            for at, item in enumerate(_list(micro.get(key))):
+                if isinstance(item, str) and item in seen:
                     yield ("micros", index, key, at), f"{item[:60]} is listed twice"
+                if isinstance(item, str):
+                    seen.add(item)
 
 
 def _actions(file: Draft) -> Iterator[Found]:
     seen: dict[str, set[object]] = {"id": set(), "name": set()}
     for index, micro in file.micros():
-        actions = micro.get("actions")
-        actions = actions if isinstance(actions, list) else []
+        actions = _list(micro.get("actions"))
         if len(actions) > MAX_ACTIONS_PER_MICRO:
             yield ("micros", index, "actions"), f"at most {MAX_ACTIONS_PER_MICRO} are allowed in one micro"
         for at, action in enumerate(actions):
@@ -122,9 +123,9 @@ def _actions(file: Draft) -> Iterator[Found]:
 def _unique_env(file: Draft) -> Iterator[Found]:
     for index, micro in file.micros():
         presets = micro.get("presets")
-        env = presets.get("env") if isinstance(presets, dict) else None
+        env = _list(presets.get("env")) if isinstance(presets, dict) else []
         seen: set[str] = set()
-        for at, entry in enumerate(env if isinstance(env, list) else ()):
+        for at, entry in enumerate(env):
             name = entry.get("name") if isinstance(entry, dict) else None
             if isinstance(name, str) and name in seen:
                 yield ("micros", index, "presets", "env", at, "name"), f"{name[:60]} is defined twice"
@@ -161,8 +162,7 @@ def _inside(file: Draft) -> Iterator[Found]:
 
 def _relative_values(micro: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
     yield ("serve",), micro.get("serve")
-    include = micro.get("include")
-    for at, item in enumerate(include if isinstance(include, list) else ()):
+    for at, item in enumerate(_list(micro.get("include"))):
         yield ("include", at), item
 
 
@@ -184,6 +184,10 @@ def _present(file: Draft) -> Iterator[Found]:
         as_uploaded = "commands" not in micro and micro.get("engine") == "static"
         if serve is not None and as_uploaded and serve not in file.folders:
             yield ("micros", index, "serve"), f"the folder {serve} is not in the upload; {_LEFT_OUT}"
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _resolved(value: object, folder: str = "") -> str | None:
