@@ -8,13 +8,14 @@ import sys
 import time
 from pathlib import Path
 
-from provider.up import authority, home, machine, postgres, secretfile, status, table
+from provider.up import home, machine, postgres, secretfile, status, table
 from provider.up.complaint import Complaint
 from provider.up.firsttime import Preparation
 from provider.up.logs import say
 from provider.up.supervisor import State, Supervisor, end_leftovers
 
 LEAF_NAMES = (table.CONSOLE_HOST, f"*.{table.APPS_DOMAIN}", "localhost")
+LEAF_AGE_S = 300 * 86_400
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +50,7 @@ async def _up(place: home.Home, port: int, tls_port: int) -> None:
     await end_leftovers(place)
     _check_ports(place, port, tls_port)
     secrets = secretfile.load(place.path)
-    authority.ensure(place.path, LEAF_NAMES)
+    _ensure_certificates(place.path)
     database = postgres.Cluster(
         place.path, place.ports.postgres, secrets["FREEHOLD_DB_OWNER_PASSWORD"], secrets["FREEHOLD_DB_PASSWORD"], {}
     )
@@ -67,6 +68,15 @@ async def _up(place: home.Home, port: int, tls_port: int) -> None:
         greeting.cancel()
         place.status_socket.unlink(missing_ok=True)
         say("Stopped.")
+
+
+def _ensure_certificates(folder: Path) -> None:
+    leaf = folder / "gate.pem"
+    if leaf.exists() and (folder / "ca.pem").exists() and time.time() - leaf.stat().st_mtime < LEAF_AGE_S:
+        return
+    from provider.up import authority  # the library costs 10 MiB for as long as the supervisor runs
+
+    authority.ensure(folder, LEAF_NAMES)
 
 
 def _check_ports(place: home.Home, port: int, tls_port: int) -> None:

@@ -181,7 +181,7 @@ def services(plan: Plan) -> tuple[Process, ...]:
             probe=probes.pulse(home.redis_socket, "freehold:pulse:beat"),
             after=data,
         ),
-        Process("observer", _manage("observe"), env, after=(*data, "node")),
+        Process("observer", _manage("observe"), env, after=data),
         Process(
             name="gate-agent",
             argv=_module("provider.gate.agent"),
@@ -193,9 +193,9 @@ def services(plan: Plan) -> tuple[Process, ...]:
             argv=("haproxy", "-db", "-f", str(home.path / "gate" / "haproxy.cfg")),
             env=env,
             probe=probes.tcp(plan.port),
-            after=("web", "live", "gate-agent"),
+            after=("web",),
         ),
-        Process("seed", _manage("seed"), env, after=("worker", "node", "observer", "gate"), once=True),
+        Process("seed", _manage("seed"), env, after=("node", "live", "worker", "beat", "observer", "gate"), once=True),
     )
 
 
