@@ -59,7 +59,7 @@ async def _up(place: home.Home, port: int, tls_port: int) -> None:
     steps = preparation.environment(database.url(owner=True)) if preparation.needed else None
     plan = table.Plan(place, port, tls_port, database, secrets, steps)
     supervisor = Supervisor(place, table.full(plan))
-    _listen_for_signals(supervisor)
+    listen_for_signals(supervisor)
     await status.serve(supervisor)
     greeting = asyncio.create_task(_greet(supervisor, plan, preparation, began))
     try:
@@ -86,7 +86,7 @@ def _check_ports(place: home.Home, port: int, tls_port: int) -> None:
         machine.check_inner_port(inner)
 
 
-def _listen_for_signals(supervisor: Supervisor) -> None:
+def listen_for_signals(supervisor: Supervisor) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, supervisor.ask_to_stop)
 
