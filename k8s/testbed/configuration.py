@@ -103,6 +103,7 @@ def _proxy(place: Place) -> dict[str, Any]:
         "clientConnection": {"kubeconfig": str(place.kubeconfig)},
         "hostnameOverride": NODE,
         "mode": "iptables",
+        "iptables": {"minSyncPeriod": "0s", "syncPeriod": "30s"},  # an endpoint counts as soon as it is Ready
         "clusterCIDR": POD_RANGE,
         "conntrack": {"maxPerCore": 0},
     }

@@ -71,7 +71,9 @@ def _start_node(place: Place, daemons: Daemons) -> None:
     for name, command in configuration.node(place).items():
         daemons.start(name, command)
     jsonpath = '{.status.conditions[?(@.type=="Ready")].status}'
-    daemons.wait_for(f"the node {NODE}", _asking(place, "get", "node", NODE, "-o", f"jsonpath={jsonpath}", expect="True"))
+    daemons.wait_for(
+        f"the node {NODE}", _asking(place, "get", "node", NODE, "-o", f"jsonpath={jsonpath}", expect="True")
+    )
 
 
 def _remove_containers(place: Place) -> None:
