@@ -73,8 +73,7 @@ def start() -> None:
     _empty(place)
     place = home.prepare(place.path)
     secrets = secretfile.load(place.path)
-    passwords = (secrets["FREEHOLD_DB_OWNER_PASSWORD"], secrets["FREEHOLD_DB_PASSWORD"])
-    database = postgres.Cluster(place.path, place.ports.postgres, *passwords, UNSAFE_BUT_QUICK)
+    database = postgres.cluster(place, secrets, UNSAFE_BUT_QUICK)
     database.ensure_data()
     plan = table.Plan(place, 8000, 8443, database, secrets, None)
     for process in table.stores(plan):
