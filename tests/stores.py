@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from provider.up import home, machine, postgres, probes, secretfile, table
+from provider.up.child import SOURCE
 from provider.up.complaint import Complaint
 from provider.up.process import Process
 
@@ -26,7 +27,7 @@ START_TIMEOUT_S = 30
 
 def _homes() -> Iterator[Path]:
     """One per checkout and simultaneous run."""
-    name = table.SOURCE.as_posix().strip("/").replace("/", "-")
+    name = SOURCE.as_posix().strip("/").replace("/", "-")
     for number in range(20):
         yield Path(tempfile.gettempdir()) / f"freehold-tests-{os.geteuid()}-{name}-{number}"
 

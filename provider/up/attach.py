@@ -5,13 +5,14 @@ import os
 from pathlib import Path
 
 from provider.up import postgres, secretfile, table
+from provider.up.child import SOURCE
 from provider.up.home import Home, run_folder
 
 OPTIONS = "options.json"
 
 
 def default_home() -> Path:
-    return Path(os.environ.get("FREEHOLD_HOME") or table.SOURCE / "var").resolve()
+    return Path(os.environ.get("FREEHOLD_HOME") or SOURCE / "var").resolve()
 
 
 def remember(home: Home, port: int, tls_port: int) -> None:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from provider.up import attach, home, machine, postgres, secretfile, status, table
+from provider.up.child import SOURCE
 from provider.up.complaint import Complaint
 from provider.up.firsttime import Preparation
 from provider.up.logs import say
@@ -54,7 +55,7 @@ async def _up(place: home.Home, port: int, tls_port: int) -> None:
     database = postgres.cluster(place, secrets)
     database.ensure_data()
     attach.remember(place, port, tls_port)
-    preparation = Preparation(place, table.SOURCE)
+    preparation = Preparation(place, SOURCE)
     steps = preparation.environment(database.url(owner=True)) if preparation.needed else None
     plan = table.Plan(place, port, tls_port, database, secrets, steps)
     supervisor = Supervisor(place, table.full(plan))
@@ -74,9 +75,7 @@ def _ensure_certificates(folder: Path) -> None:
     if leaf.exists() and (folder / "ca.pem").exists() and time.time() - leaf.stat().st_mtime < LEAF_AGE_S:
         return
     # In a process of its own: the library would cost 10 MiB for as long as the supervisor runs.
-    subprocess.run(
-        (sys.executable, "-m", "provider.up.authority", str(folder), *LEAF_NAMES), cwd=table.SOURCE, check=True
-    )
+    subprocess.run((sys.executable, "-m", "provider.up.authority", str(folder), *LEAF_NAMES), cwd=SOURCE, check=True)
 
 
 def _check_ports(place: home.Home, port: int, tls_port: int) -> None:

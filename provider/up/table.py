@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provider.up import node, postgres, probes
+from provider.up.child import SOURCE
 from provider.up.home import Home
 from provider.up.process import Process
 
-SOURCE = Path(__file__).resolve().parent.parent.parent
 CONSOLE_HOST = "freehold.localhost"
 APPS_DOMAIN = "apps.localhost"
 # What the platform's own variables are called: everything else of the person's environment (proxies, package mirrors)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from provider.up.table import CONSOLE_HOST, SOURCE
+from provider.up.child import SOURCE
+from provider.up.table import CONSOLE_HOST
 from tests.up.running import Up, of_home, until, up
 
 pytestmark = pytest.mark.journey
@@ -69,9 +70,11 @@ def test_a_token_for_a_person_is_printed_by_a_command_that_finds_the_home(runnin
 
 def test_https_is_trusted_by_whoever_trusts_the_certificate_authority(running: Up) -> None:
     trust = ssl.create_default_context(cafile=str(running.home.path / "ca.pem"))
-    with socket.create_connection(("127.0.0.1", running.tls_port)) as plain:
-        with trust.wrap_socket(plain, server_hostname=CONSOLE_HOST) as secure:
-            assert secure.version() in ("TLSv1.2", "TLSv1.3")
+    with (
+        socket.create_connection(("127.0.0.1", running.tls_port)) as plain,
+        trust.wrap_socket(plain, server_hostname=CONSOLE_HOST) as secure,
+    ):
+        assert secure.version() in ("TLSv1.2", "TLSv1.3")
 
 
 def test_secrets_are_private_and_not_in_the_logs(running: Up) -> None:
