@@ -8,7 +8,7 @@ import re
 from http import HTTPStatus
 from pathlib import Path
 
-from store import NotFoundError, Notes
+from store import Notes, NotFoundError
 
 STATIC = Path(__file__).parent / "static"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}

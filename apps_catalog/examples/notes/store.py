@@ -15,6 +15,7 @@ CREATE TABLE IF NOT EXISTS note (
     deleted_at REAL
 )
 """
+COLUMNS = "id, text, created_at, changed_at"
 UNDO_DAYS = 30
 
 
@@ -74,5 +75,5 @@ class Notes:
 
     def _get(self, number):
         with self._open() as db:
-            row = db.execute("SELECT id, text, created_at, changed_at FROM note WHERE id = ?", (number,)).fetchone()
+            row = db.execute(f"SELECT {COLUMNS} FROM note WHERE id = ?", (number,)).fetchone()
         return dict(row)
