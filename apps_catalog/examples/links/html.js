@@ -25,7 +25,7 @@ h1 { margin: 0; font-size: 1.6rem; letter-spacing: -.02em; } h2 { font-size: 1.0
 a { color: var(--accent); text-underline-offset: .2em; } .quiet { color: var(--quiet); font-size: .9rem; margin: 0; overflow-wrap: anywhere; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 1rem; padding: 1rem; margin-top: 1rem; }
 form.add { display: grid; grid-template-columns: 1fr 1fr; gap: .75rem; } form.add .wide { grid-column: 1 / -1; }
-label { font-size: .9rem; font-weight: 600; } input { display: block; width: 100%; margin-top: .25rem; font: inherit; color: inherit;
+label { font-size: .9rem; font-weight: 600; } input { display: block; width: 100%; margin-top: .25rem; font: inherit; font-weight: 400; color: inherit;
   background: var(--paper); border: 1px solid var(--line); border-radius: .6rem; padding: .5rem .75rem; min-height: 2.75rem; }
 button { font: inherit; font-size: .9rem; color: var(--accent); background: none; border: 1px solid var(--line); border-radius: .6rem;
   padding: .35rem .8rem; min-height: 2.5rem; cursor: pointer; } button:hover { border-color: var(--accent); }
