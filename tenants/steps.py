@@ -151,6 +151,6 @@ def _cancel_steps(steps: Sequence[OperationStep]) -> None:
         move(step, WorkState.CANCELLED, finished_at=timezone.now())
 
 
-def _end(operation: Operation, to: WorkState, **changes: object) -> None:
+def _end(operation: Operation, to: WorkState, **changes: str) -> None:
     move(operation, to, finished_at=timezone.now(), not_before=None, **changes)
     announce(operation.cloud_id, operation.pk)
