@@ -90,9 +90,7 @@ def accept_upload(file: BinaryIO) -> Upload:
     return Upload(source, size_bytes, spacefile)
 
 
-def upload_revision(
-    actor: User, app: App, file: BinaryIO, as_of: datetime | None = None
-) -> tuple[Revision, Operation]:
+def upload_revision(actor: User, app: App, file: BinaryIO, as_of: datetime | None = None) -> tuple[Revision, Operation]:
     """Check, keep and set building a bundle, in the developer's own cloud. Content that was built before is not built
     again. Raises Refused naming the field, Conflict for a cloud that takes nothing."""
     return add_revision(actor, app, accept_upload(file), as_of)
@@ -255,9 +253,7 @@ def _version(version: str | None) -> str:
     return version
 
 
-def _insert_release(
-    app: App, revision: Revision, version: str, notes: str, channel: Channel, listed: bool
-) -> Release:
+def _insert_release(app: App, revision: Revision, version: str, notes: str, channel: Channel, listed: bool) -> Release:
     try:
         with transaction.atomic():
             return Release.objects.create(
