@@ -1,7 +1,6 @@
 """Use-cases of developers: projects, revisions, releases."""
 
 import json
-import tempfile
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO
