@@ -1,0 +1,111 @@
+"""Apps, their immutable revisions, and the releases that people may install."""
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector
+from django.db import models
+
+from apps_catalog.identifiers import new_id
+
+
+def new_app_id() -> str:
+    return new_id("app")
+
+
+def new_revision_id() -> str:
+    return new_id("rev")
+
+
+def new_release_id() -> str:
+    return new_id("rel")
+
+
+class App(models.Model):
+    """A developer's project. The slug is its address in the catalog and never changes.
+
+    Catalog columns (title … icon) are those of the newest listed release, or of the newest one while none is listed.
+    """
+
+    id = models.CharField(primary_key=True, max_length=40, default=new_app_id, editable=False)
+    slug = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=60)
+    developer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="apps")
+    title = models.CharField(max_length=45, blank=True)
+    tagline = models.CharField(max_length=69, blank=True)
+    description_html = models.TextField(blank=True)
+    theme_color = models.CharField(max_length=9, blank=True)
+    homepage = models.CharField(max_length=300, blank=True)
+    git = models.CharField(max_length=300, blank=True)
+    icon = models.CharField(max_length=80, blank=True, help_text="Digest of the icon in the store, empty: none.")
+    listed = models.BooleanField(default=False)
+    installs = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    released_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["-installs"], name="app_popular", condition=models.Q(listed=True)),
+            models.Index(fields=["-released_at"], name="app_recent", condition=models.Q(listed=True)),
+            GinIndex(
+                SearchVector("name", "title", "tagline", "slug", config="simple"),
+                name="app_search",
+                condition=models.Q(listed=True),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class Revision(models.Model):
+    """An uploaded bundle and, once built, its artifact. Nothing of it changes after it is ready or failed.
+
+    spacefile: the parsed Spacefile as JSON. manifest: what the builder made of it (how to start each micro).
+    source and digest are "sha256:<hex>" names in the store.
+    """
+
+    id = models.CharField(primary_key=True, max_length=40, default=new_revision_id, editable=False)
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="revisions")
+    tag = models.CharField(max_length=40)
+    state = models.CharField(max_length=12, default="queued")
+    state_reason = models.TextField(blank=True)
+    source = models.CharField(max_length=80)
+    source_bytes = models.PositiveBigIntegerField()
+    spacefile: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField()
+    manifest = models.JSONField(null=True)
+    digest = models.CharField(max_length=80, blank=True)
+    size_bytes = models.PositiveBigIntegerField(default=0)
+    as_of = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["app", "tag"], name="revision_tag_once")]
+
+    def __str__(self) -> str:
+        return self.tag
+
+
+class Channel(models.TextChoices):
+    STABLE = "stable"
+    BETA = "beta"
+
+
+class Release(models.Model):
+    id = models.CharField(primary_key=True, max_length=40, default=new_release_id, editable=False)
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="releases")
+    revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="releases")
+    version = models.CharField(max_length=40)
+    notes = models.TextField(blank=True)
+    channel = models.CharField(max_length=10, choices=Channel.choices, default=Channel.STABLE)
+    listed = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["app", "version"], name="release_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.app_id} {self.version}"

@@ -1,0 +1,42 @@
+"""Readers of environment variables. Only settings.py and `up` use them; a wrong value stops the start with one sentence."""
+
+import os
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def text(name: str, default: str | None = None) -> str:
+    """The variable, or `default`; without a default the variable must be set."""
+    value = os.environ.get(name, "")
+    if value:
+        return value
+    if default is None:
+        raise ImproperlyConfigured(f"Set the environment variable {name}: Freehold does not start without it.")
+    return default
+
+
+def integer(name: str, default: int) -> int:
+    value = text(name, str(default))
+    try:
+        return int(value)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.") from error
+
+
+def boolean(name: str, default: bool) -> bool:
+    value = text(name, "true" if default else "false").lower()
+    if value not in ("true", "false", "1", "0", "yes", "no"):
+        raise ImproperlyConfigured(f"{name} must be true or false, not {value!r}.")
+    return value in ("true", "1", "yes")
+
+
+def choice(name: str, allowed: tuple[str, ...], default: str) -> str:
+    value = text(name, default)
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
+    return value
+
+
+def names(name: str, default: str = "") -> list[str]:
+    """A comma-separated list; blanks are dropped."""
+    return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]

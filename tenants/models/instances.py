@@ -1,0 +1,114 @@
+"""Instances and their micros: what a person installed, as wanted and as seen."""
+
+from typing import Any, ClassVar
+
+from django.db import models
+
+from apps_catalog.identifiers import new_id
+from apps_catalog.models import App, Release, Revision
+from tenants.models.clouds import Cloud
+from tenants.states import InstanceState
+
+
+def new_instance_id() -> str:
+    return new_id("ins")
+
+
+def no_config() -> dict[str, Any]:
+    return {}
+
+
+class Wanted(models.TextChoices):
+    """What its owner wants of an instance; what it is doing about it is `state`."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    REMOVED = "removed"
+
+
+# Their processes are, or are about to be, there: they count against cpu and memory.
+HOLDING_COMPUTE = (
+    InstanceState.INSTALLING,
+    InstanceState.RUNNING,
+    InstanceState.WAKING,
+    InstanceState.UPDATING,
+    InstanceState.FAILED,
+    InstanceState.REMOVING,
+)
+
+
+class Instance(models.Model):
+    """One installed copy.
+
+    Desired: revision, wanted, config, restart, generation (grows with each change of these).
+    Observed: observed_generation, state, state_reason, log_tail and the micros' columns; written by reconciliation only.
+    cpu_millis, memory_mib, storage_mib: what it takes of the quota, fixed when it is installed or updated.
+    """
+
+    id = models.CharField(primary_key=True, max_length=40, default=new_instance_id, editable=False)
+    cloud = models.ForeignKey(Cloud, on_delete=models.PROTECT, related_name="instances")
+    app = models.ForeignKey(App, on_delete=models.PROTECT, related_name="instances")
+    revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="+")
+    release = models.ForeignKey(Release, on_delete=models.PROTECT, null=True, blank=True, related_name="instances")
+    alias = models.CharField(max_length=40)
+    host = models.CharField(max_length=200, unique=True, editable=False)
+    wanted = models.CharField(max_length=20, choices=Wanted.choices, default=Wanted.RUNNING)
+    config = models.JSONField(default=no_config, blank=True)
+    delete_data = models.BooleanField(default=False)
+    restart = models.PositiveIntegerField(default=0)
+    cpu_millis = models.PositiveIntegerField()
+    memory_mib = models.PositiveIntegerField()
+    storage_mib = models.PositiveIntegerField()
+    sleep_after_s = models.PositiveIntegerField(null=True, blank=True)
+    auto_update = models.BooleanField(default=False)
+    generation = models.PositiveBigIntegerField(default=1)
+    observed_generation = models.PositiveBigIntegerField(default=0)
+    state = models.CharField(max_length=20, choices=InstanceState.choices, default=InstanceState.INSTALLING)
+    state_reason = models.TextField(blank=True)
+    log_tail = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    removed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            # A cloud's instances, newest first; its use of quota.
+            models.Index(fields=["cloud", "-created_at"], name="instance_of_cloud"),
+            # The sweep: instances whose observed state lags behind what is wanted.
+            models.Index(
+                fields=["state"],
+                name="instance_unsettled",
+                condition=models.Q(observed_generation__lt=models.F("generation")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.alias
+
+
+class InstanceMicro(models.Model):
+    """One micro of an instance. mount is "" for the primary, else the first path segment that leads to it.
+
+    upstream: "address:port" while it accepts connections, else "". For static micros `serve` is
+    "<artifact>/<folder inside it>" and there is no upstream.
+    """
+
+    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="micros")
+    name = models.CharField(max_length=80)
+    mount = models.CharField(max_length=80, blank=True)
+    kind = models.CharField(max_length=10)
+    engine = models.CharField(max_length=20)
+    public_routes = models.JSONField(default=list)
+    serve = models.CharField(max_length=400, blank=True)
+    phase = models.CharField(max_length=12, default="pending")
+    upstream = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["mount"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["instance", "name"], name="micro_name_once"),
+            models.UniqueConstraint(fields=["instance", "mount"], name="micro_mount_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
