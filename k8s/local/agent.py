@@ -13,18 +13,16 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
-from k8s.local import artifacts, control, documents, sandbox, sandbox_volume
-from k8s.local.documents import CloudDocument, InstanceDocument
-from k8s.local.host import Host, log
-from k8s.local.instances import Instance
+from k8s.local import artifacts, control, sandbox, sandbox_volume
+from k8s.local.fleet import Fleet
+from k8s.local.host import Host
+from k8s.local.journal import log
 from k8s.local.layout import NodeHome, network_plan
-from k8s.local.sandbox import Node, Record
+from k8s.local.sandbox import Node
 from k8s.local.sandbox_cgroup import Cgroups
 from k8s.local.sandbox_network import Network
-from k8s.specs import Change, CloudUsage
 
 _LOOK_S = 2.0
 _SWEEP_LOOKS = 300  # unused bundles are cleared every so many looks
@@ -32,25 +30,22 @@ _SYSTEM_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 class Agent:
-    """Everything of one running agent; use from the event loop only."""
+    """One running agent: follows the specs of its home until shutdown is asked for on its socket."""
 
     def __init__(self, node: Node) -> None:
         left = sandbox.records(node)
-        self._node, self._home = node, node.home
+        self._node = node
         self._host = Host(node, left)
-        self._left = left
-        self._instances: dict[tuple[str, str], Instance] = {}
-        self._seen: dict[Path, int] = {}
+        self._fleet = Fleet(self._host, left)
         self._closing = asyncio.Event()
 
     async def run(self, socket: Path) -> None:
-        """Adopt what is there, then follow the specs until shutdown is asked for."""
-        await asyncio.to_thread(self._clear_dead)
-        self._look()
-        verbs = control.Verbs(self._poke, self._everything, self._usage, self._shut_down)
+        await asyncio.to_thread(self._fleet.clear_dead)
+        self._fleet.look()
+        verbs = control.Verbs(self._fleet.poke, self._fleet.everything, self._fleet.usage, self._shut_down)
         server = await control.serve(socket, self._host, verbs)
         log.info(
-            "event=ready home=%s bridge=%s", self._home.root, self._node.plan.bridge if self._node.network else "-"
+            "event=ready home=%s bridge=%s", self._node.home.root, self._node.plan.bridge if self._node.network else "-"
         )
         looks = 0
         while not self._closing.is_set():
@@ -62,118 +57,19 @@ class Agent:
         server.close()
         socket.unlink(missing_ok=True)
 
-    def _clear_dead(self) -> None:
-        """Clear sandboxes that ended, were only half made, or that nothing wants; keep the living for adoption."""
-        alive: list[Record] = []
-        for record in self._left:
-            keep = record.kind == "app" and record.outer and record.outer.alive and record.init
-            if keep:
-                alive.append(record)
-            else:
-                sandbox.clear(self._node, record)
-                self._host.app_slots.free(record.slot)
-        self._left = alive
-        names = {record.name for record in alive}
-        for cloud_id, name in self._node.cgroups.sandboxes():
-            if name not in names:
-                self._node.cgroups.clear(cloud_id, name)
-        self._clear_networks({record.slot for record in alive})
-
-    def _clear_networks(self, wanted: set[int]) -> None:
-        if not self._node.network:
-            return
-        for slot in self._node.network.slots():
-            if slot not in wanted:
-                self._node.network.disconnect(slot)
-
     async def _look_again(self, looks: int) -> None:
         try:
-            self._look()
+            self._fleet.look()
             if looks % _SWEEP_LOOKS == 0:
-                await asyncio.to_thread(artifacts.clear_unused, self._home.bundles, self._wanted_digests())
-        except Exception:
+                wanted = self._fleet.wanted_digests()
+                await asyncio.to_thread(artifacts.clear_unused, self._node.home.bundles, wanted)
+        except Exception:  # a file that cannot be read now is looked at again in two seconds
             log.exception("event=look_failed")
 
-    def _look(self) -> None:
-        """Compare all documents with what was seen of them; wake whose has changed."""
-        for file in self._home.clouds.glob("*/instances/[!.]*.json"):
-            self._look_at(file.parent.parent.name, file)
-        for key in {(record.cloud_id, record.owner) for record in self._left} - set(self._instances):
-            self._follow(*key)  # left over from a spec that is gone: it finds that out and stops them
-        for cloud_file in self._home.clouds.glob("*/cloud.json"):
-            self._look_at_cloud(cloud_file)
-
-    def _look_at(self, cloud_id: str, file: Path) -> None:
-        try:
-            stamp = file.stat().st_mtime_ns
-        except FileNotFoundError:
-            return
-        key = (cloud_id, file.stem)
-        if key not in self._instances:
-            self._follow(*key)
-        elif self._seen.get(file) != stamp:
-            self._instances[key].wake()
-        self._seen[file] = stamp
-
-    def _follow(self, cloud_id: str, instance_id: str) -> None:
-        key = (cloud_id, instance_id)
-        mine = [r for r in self._left if (r.cloud_id, r.owner) == key]
-        self._left = [r for r in self._left if (r.cloud_id, r.owner) != key]
-        instance = self._instances[key] = Instance(self._host, cloud_id, instance_id, mine)
-        asyncio.create_task(self._forget_when_gone(instance))  # noqa: RUF006
-
-    async def _forget_when_gone(self, instance: Instance) -> None:
-        await instance.gone.wait()
-        key = (instance.cloud_id, instance.instance_id)
-        self._instances.pop(key, None)
-        self._seen.pop(self._home.instance_document(*key), None)
-        self._poke(*key, None)
-
-    def _look_at_cloud(self, file: Path) -> None:
-        cloud = documents.read(file, CloudDocument)
-        if cloud and cloud.deleting:
-            self._remove_cloud(cloud.spec.cloud_id)
-
-    def _remove_cloud(self, cloud_id: str) -> None:
-        """Ask every instance to go with its volume; when the last is gone the cloud's own folders follow."""
-        mine = [instance for key, instance in self._instances.items() if key[0] == cloud_id]
-        for instance in mine:
-            file = self._home.instance_document(cloud_id, instance.instance_id)
-            known = documents.read(file, InstanceDocument)
-            if known and not (known.deleting and known.delete_volume):
-                documents.write(file, InstanceDocument(known.spec, deleting=True, delete_volume=True))
-                instance.wake()
-        if mine:
-            return
-        for image in self._home.volumes(cloud_id).glob("*"):
-            sandbox_volume.destroy(image.with_suffix(""))
-        for folder in (self._home.logs(cloud_id), self._home.status(cloud_id), self._home.volumes(cloud_id)):
-            shutil.rmtree(folder, ignore_errors=True)
-        self._node.cgroups.remove_cloud(cloud_id)
-        shutil.rmtree(self._home.cloud(cloud_id), ignore_errors=True)
-        self._host.notify(Change(cloud_id))
-
-    def _poke(self, cloud_id: str, instance_id: str | None, job_id: str | None) -> None:
-        if instance_id:
-            self._look_at(cloud_id, self._home.instance_document(cloud_id, instance_id))
-        self._look_at_cloud(self._home.cloud_document(cloud_id))
-
-    def _everything(self) -> Iterable[Change]:
-        return [Change(cloud_id, instance_id) for cloud_id, instance_id in self._instances]
-
-    def _usage(self, cloud_id: str) -> CloudUsage:
-        seconds, memory = self._node.cgroups.usage(cloud_id)
-        folders = {path.with_suffix("") for path in self._home.volumes(cloud_id).glob("*")}
-        return CloudUsage(seconds, memory, sum(sandbox_volume.used_bytes(folder) for folder in folders))
-
     async def _shut_down(self) -> None:
-        await asyncio.gather(*(instance.close() for instance in self._instances.values()))
+        await self._fleet.close()
         await asyncio.to_thread(clear_machine, self._node)
         self._closing.set()
-
-    def _wanted_digests(self) -> set[str]:
-        documents_ = (documents.read(f, InstanceDocument) for f in self._home.clouds.glob("*/instances/[!.]*.json"))
-        return {document.spec.artifact for document in documents_ if document and document.spec}
 
 
 def clear_machine(node: Node) -> None:
@@ -182,7 +78,8 @@ def clear_machine(node: Node) -> None:
         sandbox.clear(node, record)
     for cloud_id, name in node.cgroups.sandboxes():
         node.cgroups.clear(cloud_id, name)
-    for folder in {path.with_suffix("") for path in (node.home.root / "volumes").glob("*/*")}:
+    disks = [*(node.home.root / "volumes").glob("*/*"), *(node.home.root / "cache").glob("*")]
+    for folder in {path.with_suffix("") for path in disks}:
         sandbox_volume.release(folder)
     if node.network:
         for slot in node.network.slots():

@@ -34,14 +34,19 @@ class Capture:
         """A line of the platform's own."""
         self._writer.lines("sys", [text])
 
-    def close(self) -> None:
-        """Take what is still in the pipes and let go of them."""
+    def drain(self) -> None:
+        """Take what is still in the pipes. Only when the sandbox has ended: it would keep up with a living writer."""
         for stream, pipe in self._pipes.items():
-            self._loop.remove_reader(pipe)
             with contextlib.suppress(OSError):
                 while chunk := os.read(pipe, _CHUNK_BYTES):
                     self._take(stream, chunk)
             self._take(stream, b"\n" if self._partial[stream] else b"")
+
+    def close(self) -> None:
+        """Drain the pipes and let go of them."""
+        self.drain()
+        for pipe in self._pipes.values():
+            self._loop.remove_reader(pipe)
             os.close(pipe)
         self._pipes.clear()
         self._writer.close()

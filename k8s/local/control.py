@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from k8s.local import documents
-from k8s.local.host import Host, log
+from k8s.local.host import Host
+from k8s.local.journal import log
 from k8s.specs import Change, CloudUsage
 
 _BEAT_S = 5.0

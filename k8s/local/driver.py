@@ -1,6 +1,7 @@
 """The cluster port on one machine: writes spec files for the node agent, reads the status and log files it writes.
 
-Nothing here waits for the agent, except `watch` and `usage`. While it is down specs are accepted and answers are the last known.
+Nothing here waits for the agent, except `watch` and `usage`. While it is down specs are accepted, and answers are the last
+known.
 """
 
 import contextlib

@@ -1,17 +1,17 @@
 """What the parts of a running agent share: the node, addresses that are free, bundles being unpacked, who watches."""
 
 import asyncio
-import logging
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from k8s.errors import Permanent
 from k8s.local import artifacts
+from k8s.local.egress import Proxy, Registries, find_registries
 from k8s.local.sandbox import Node, Record
 from k8s.specs import Change
 
-log = logging.getLogger("freehold.node")
+_BUILDS_AT_ONCE = 2
 
 
 class Slots:
@@ -48,6 +48,9 @@ class Host:
         else:
             ports = range(node.plan.last_port - node.plan.first_port + 1)
             self.app_slots = self.build_slots = Slots(ports, taken)
+        self.build_places = asyncio.Semaphore(_BUILDS_AT_ONCE)
+        self._proxy: asyncio.Task[Registries] | None = None
+        self._builds: dict[str, Callable[[str], None]] = {}
         self._unpacking: dict[str, asyncio.Task[Path]] = {}
         self._watchers: set[asyncio.Queue[Change]] = set()
 
@@ -59,6 +62,30 @@ class Host:
             task = self._unpacking[digest] = asyncio.create_task(call)
             task.add_done_callback(lambda _: self._unpacking.pop(digest, None))
         return await asyncio.shield(task)
+
+    async def egress(self, address: str, note: Callable[[str], None]) -> dict[str, str]:
+        """Open the way to the registries for the build at `address`; returns the variables that lead there.
+
+        note: receives a line for every host that was refused.
+        """
+        self._builds[address] = note
+        self._proxy = self._proxy or asyncio.create_task(self._start_proxy())
+        registries = await asyncio.shield(self._proxy)
+        proxy = f"http://{self.node.gate_address}:{self.node.plan.egress_port}"
+        names = ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy")
+        return {**dict.fromkeys(names, proxy), **registries.environment}
+
+    def stop_egress(self, address: str) -> None:
+        self._builds.pop(address, None)
+
+    async def _start_proxy(self) -> Registries:
+        registries = await asyncio.to_thread(find_registries)
+        await Proxy(registries.hosts, self._refused).serve(self.node.gate_address, self.node.plan.egress_port)
+        return registries
+
+    def _refused(self, address: str, target: str) -> None:
+        if note := self._builds.get(address):
+            note(f"refused: builds reach package registries only, not {target}")
 
     def notify(self, change: Change) -> None:
         for queue in self._watchers:

@@ -13,7 +13,8 @@ from dataclasses import replace
 from k8s.errors import ClusterError
 from k8s.local import documents, sandbox, sandbox_volume
 from k8s.local.documents import CloudDocument, InstanceDocument
-from k8s.local.host import Host, log
+from k8s.local.host import Host
+from k8s.local.journal import log
 from k8s.local.micros import MicroRun, Plan
 from k8s.local.sandbox import Record
 from k8s.specs import Change, InstanceSpec, InstanceStatus, MicroKind, MicroPhase, MicroSpec, MicroStatus
@@ -80,7 +81,7 @@ class Instance:
     """Follows one instance document until it is gone. wake() makes it look again; `gone` is set at the end."""
 
     def __init__(self, host: Host, cloud_id: str, instance_id: str, left: list[Record]) -> None:
-        self.cloud_id, self.instance_id = cloud_id, instance_id
+        self.cloud_id, self.owner = cloud_id, instance_id
         self.gone = asyncio.Event()
         self._host, self._home = host, host.node.home
         self._awake = asyncio.Event()
@@ -92,6 +93,10 @@ class Instance:
         self._closing = False
         self._left = left
         self._task = asyncio.create_task(self._run())
+
+    @property
+    def change(self) -> Change:
+        return Change(self.cloud_id, self.owner)
 
     def wake(self) -> None:
         self._awake.set()
@@ -109,13 +114,13 @@ class Instance:
                 if await self._look():
                     return
             except Exception:  # one instance's trouble must not end its supervision
-                log.exception("event=reconcile_failed cloud=%s instance=%s", self.cloud_id, self.instance_id)
+                log.exception("event=reconcile_failed cloud=%s instance=%s", self.cloud_id, self.owner)
                 asyncio.get_running_loop().call_later(_RETRY_S, self.wake)
             await self._awake.wait()
 
     async def _look(self) -> bool:
         """One comparison of wanted and present. True when there is nothing left to follow."""
-        document = documents.read(self._home.instance_document(self.cloud_id, self.instance_id), InstanceDocument)
+        document = documents.read(self._home.instance_document(self.cloud_id, self.owner), InstanceDocument)
         cloud = documents.read(self._home.cloud_document(self.cloud_id), CloudDocument)
         if self._closing:
             await self._stop_all()
@@ -210,31 +215,31 @@ class Instance:
         left, self._left = self._left, []
         await asyncio.gather(*(asyncio.to_thread(sandbox.clear, self._host.node, record) for record in left))
         await self._stop_all()
-        volume = self._home.volume(self.cloud_id, self.instance_id)
+        volume = self._home.volume(self.cloud_id, self.owner)
         clear = sandbox_volume.destroy if document and document.delete_volume else sandbox_volume.release
         await asyncio.to_thread(clear, volume)
-        logs = self._home.micro_log(self.cloud_id, self.instance_id, "any").parent
+        logs = self._home.micro_log(self.cloud_id, self.owner, "any").parent
         await asyncio.to_thread(shutil.rmtree, logs, ignore_errors=True)
-        file = self._home.instance_document(self.cloud_id, self.instance_id)
+        file = self._home.instance_document(self.cloud_id, self.owner)
         with documents.locked(self._home.cloud_lock(self.cloud_id)):
             if documents.read(file, InstanceDocument) != document:
                 self.wake()  # more is wanted than a moment ago
                 return False
-            self._home.instance_status(self.cloud_id, self.instance_id).unlink(missing_ok=True)
+            self._home.instance_status(self.cloud_id, self.owner).unlink(missing_ok=True)
             file.unlink(missing_ok=True)
         self.gone.set()
-        self._host.notify(Change(self.cloud_id, self.instance_id))
+        self._host.notify(self.change)
         return True
 
     def _publish(self, spec: InstanceSpec) -> None:
         """Write the status if it differs from the last one, and tell whoever watches."""
         micros = tuple(self._micro_status(micro, stopped=spec.replicas == 0) for micro in spec.micros)
-        status = InstanceStatus(self.instance_id, self.cloud_id, spec.generation, spec.restart, micros)
+        status = InstanceStatus(self.owner, self.cloud_id, spec.generation, spec.restart, micros)
         if status == self._published:
             return
-        documents.write(self._home.instance_status(self.cloud_id, self.instance_id), status, durable=False)
+        documents.write(self._home.instance_status(self.cloud_id, self.owner), status, durable=False)
         self._published = status
-        self._host.notify(Change(self.cloud_id, self.instance_id))
+        self._host.notify(self.change)
 
     def _micro_status(self, micro: MicroSpec, *, stopped: bool) -> MicroStatus:
         target = self._incoming or self._serving

@@ -12,7 +12,8 @@ from pathlib import Path
 from k8s.errors import ClusterError
 from k8s.local import process, sandbox
 from k8s.local.capture import Capture
-from k8s.local.host import Host, log
+from k8s.local.host import Host
+from k8s.local.journal import log
 from k8s.local.logfiles import LogWriter
 from k8s.local.sandbox import Interior, Record
 from k8s.local.sandbox_bwrap import TRUSTED, Mount
