@@ -91,18 +91,13 @@ class Api:
                 if hopeless or time.monotonic() > until:
                     raise self._unreachable(error) from error
             else:
-                if not _is_worth_repeating(answer) or time.monotonic() > until:
+                if answer.status_code not in _BUSY or time.monotonic() > until:
                     return _accepted(answer)
             time.sleep(min(4.0, 0.3 * 2**tries) * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret
 
     def _unreachable(self, error: httpx.TransportError) -> Unreachable:
         reason = str(error) or type(error).__name__
         return Unreachable(f"No answer from {self.url} ({reason}). Is Freehold running there?", code="unreachable")
-
-
-def _is_worth_repeating(answer: httpx.Response) -> bool:
-    # 409 with this code: the first try of the same key is still at work on the server.
-    return answer.status_code in _BUSY or (answer.status_code == 409 and _error(answer).get("code") == "in_progress")
 
 
 def _accepted(answer: httpx.Response) -> httpx.Response:

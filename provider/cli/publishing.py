@@ -23,7 +23,9 @@ Revision = Annotated[str | None, typer.Option("--revision", "--rid", help="Which
 Listed = Annotated[bool, typer.Option("--listed", help="Show it in the catalog to everyone.")]
 Channel = Annotated[str, typer.Option("--channel", help="stable or beta.")]
 Notes = Annotated[str, typer.Option("--notes", help="What is new, for the people who use it.")]
-Version = Annotated[str | None, typer.Option("--version", "-v", help="Such as 1.2.0; counted up by default.")]
+Version = Annotated[
+    str | None, typer.Option("--version", "-v", help="Such as 1.2.0; the provider makes one up by default.")
+]
 HERE = Path()
 
 

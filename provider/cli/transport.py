@@ -13,7 +13,14 @@ class LocalhostTransport(httpx.HTTPTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         host = request.url.host.rstrip(".").lower()
-        if host == "localhost" or host.endswith(".localhost"):
-            request.extensions = {**request.extensions, "sni_hostname": request.url.host}
-            request.url = request.url.copy_with(host="127.0.0.1")
-        return super().handle_request(request)
+        if host != "localhost" and not host.endswith(".localhost"):
+            return super().handle_request(request)
+        # A request of its own: the caller's keeps the name, to which cookies and redirects belong.
+        here = httpx.Request(
+            request.method,
+            request.url.copy_with(host="127.0.0.1"),
+            headers=request.headers,
+            stream=request.stream,
+            extensions={**request.extensions, "sni_hostname": request.url.host},
+        )
+        return super().handle_request(here)
