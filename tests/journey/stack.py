@@ -121,10 +121,18 @@ class Stack:
 
         return until(look, 60, f"a process with {words}")
 
-    def sandboxes(self, instance_id: str) -> list[int]:
-        """Processes whose command line or mounts name the instance."""
-        needle = instance_id.encode()
-        return [pid for pid in all_processes() if needle in _bytes(pid, "cmdline") + _bytes(pid, "mountinfo")]
+    @property
+    def postmaster(self) -> int:
+        """PostgreSQL's first process, by its own pid file."""
+        return int((self.home / "pg" / "postmaster.pid").read_text().split()[0])
+
+    def sandboxes(self, host: str) -> list[str]:
+        """One name per running sandbox (its pid namespace) of the instance that answers at `host`."""
+        needle = f"DETA_SPACE_APP_HOSTNAME={host}".encode()
+        return sorted({_pid_namespace(pid) for pid in all_processes() if needle in _bytes(pid, "environ")} - {""})
+
+    def members(self, sandbox: str) -> list[int]:
+        return [pid for pid in all_processes() if _pid_namespace(pid) == sandbox]
 
     def log_tail(self, lines: int = 60) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
@@ -159,6 +167,13 @@ def _belongs(pid: int, home: Path) -> bool:
     if not (line := _bytes(pid, "cmdline")):
         return False
     return f"FREEHOLD_HOME={home}\0".encode() in _bytes(pid, "environ") or str(home / "node").encode() in line
+
+
+def _pid_namespace(pid: int) -> str:
+    try:
+        return str(Path(f"/proc/{pid}/ns/pid").readlink())
+    except OSError:
+        return ""
 
 
 def _started(pid: int) -> int:
