@@ -6,4 +6,5 @@ from django.urls import include, path
 urlpatterns = [
     path("operator/admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
+    path("gate/", include("provider.gate.urls")),
 ]
