@@ -72,7 +72,9 @@ class Nudges:
     def _listen(self, timeout_s: float) -> bool:
         if self._subscription is None:
             client = redis.Redis.from_url(self._url, socket_connect_timeout=1)
-            self._subscription = client.pubsub(ignore_subscribe_messages=True)
+            self._subscription = client.pubsub(  # type: ignore[no-untyped-call]
+                ignore_subscribe_messages=True
+            )
             self._subscription.subscribe(CHANNEL)
         return self._subscription.get_message(timeout=timeout_s) is not None
 
@@ -157,7 +159,10 @@ class Agent:
 
 
 def write_status(agent: Agent, error: str) -> None:
-    """gate-agent.json for /healthz. beat: when a read last succeeded (epoch seconds, 0: never); lag_s: of the last change."""
+    """gate-agent.json for /healthz.
+
+    beat: when a read last succeeded (epoch seconds, 0: never); lag_s: how long the last change took to get here.
+    """
     previous = agent.config.status_file
     status = {
         "pid": os.getpid(),

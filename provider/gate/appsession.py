@@ -10,6 +10,7 @@ import hmac
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 LIFETIME_S = 30 * 24 * 3600
 NAME = "freehold_app"
@@ -80,7 +81,7 @@ def _encode(part: Mapping[str, object]) -> str:
     return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
 
-def _decode(part: str) -> dict[str, object]:
+def _decode(part: str) -> dict[str, Any]:
     try:
         found = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     except (binascii.Error, UnicodeError) as error:

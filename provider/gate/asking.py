@@ -37,7 +37,7 @@ class Ask:
 
     @property
     def port(self) -> str:
-        """":8000", or "" for the scheme's own."""
+        """ ":8000", or "" for the scheme's own."""
         return self.authority[len(self.host) :]
 
     @property

@@ -7,7 +7,7 @@ import asyncio
 import hmac
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,9 +24,9 @@ PATH = "/gate/decide"
 HOLD_BROWSER_S, HOLD_PROGRAM_S, HOLD_STEP_S = 2.0, 8.0, 0.2
 _threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="decide")
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
 async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:

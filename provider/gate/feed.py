@@ -12,13 +12,17 @@ PLACED = ("upstreams", "mounts", "hosts")
 # An instance that is being updated answers for as long as its old processes do.
 _OPEN_STATES = ["running", "updating"]
 
-_HOSTS = "SELECT host, id FROM tenants_instance WHERE state <> 'removed' AND (%(ids)s::text[] IS NULL OR id = ANY(%(ids)s))"
+_HOSTS = (
+    "SELECT host, id FROM tenants_instance WHERE state <> 'removed' AND (%(ids)s::text[] IS NULL OR id = ANY(%(ids)s))"
+)
 _MICROS = """
 SELECT m.instance_id, m.mount, m.upstream, m.serve, i.state = ANY(%(open)s) AS is_open
 FROM tenants_instancemicro m JOIN tenants_instance i ON i.id = m.instance_id
 WHERE i.state <> 'removed' AND (%(ids)s::text[] IS NULL OR i.id = ANY(%(ids)s))
 """
-_REVOKED = "SELECT sid FROM tenants_revokedsession WHERE until > now() AND (%(sids)s::text[] IS NULL OR sid = ANY(%(sids)s))"
+_REVOKED = (
+    "SELECT sid FROM tenants_revokedsession WHERE until > now() AND (%(sids)s::text[] IS NULL OR sid = ANY(%(sids)s))"
+)
 _SETTLED = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 _CHANGES = """
 SELECT id, txid, kind, key, created_at FROM tenants_gatechange

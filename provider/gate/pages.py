@@ -37,9 +37,7 @@ FIXED = {
         "The address may be misspelt, or the app that was here has been removed.",
         "If it is one of your apps, open it from your Freehold console.",
     ),
-    "starting": page(
-        "Freehold is starting", "It will be here in a moment. This page asks again by itself.", again_s=2
-    ),
+    "starting": page("Freehold is starting", "It will be here in a moment. This page asks again by itself.", again_s=2),
     "silent": page(
         "No answer from here right now",
         "What should answer at this address does not. If it has just been started or changed, wait a moment and reload.",
