@@ -10,4 +10,5 @@ urlpatterns = [
     path("ca.pem", authority),
     path("operator/admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
+    path("gate/", include("provider.gate.urls")),
 ]
