@@ -1,6 +1,7 @@
 """Questions to running processes over their own protocols, so that the supervisor needs no client libraries."""
 
 import asyncio
+import json
 import struct
 import time
 from collections.abc import AsyncIterator
@@ -104,6 +105,20 @@ def pulse(redis_socket: Path, key: str) -> Probe:
             return "no heartbeat yet"
         age = time.time() - beat
         return "" if age < PULSE_LIMIT_S else f"last heartbeat {age:.0f} s ago"
+
+    return probe
+
+
+def heartbeat(path: Path, limit_s: float) -> Probe:
+    """Healthy while the process keeps writing `{"beat": epoch seconds, "error": sentence or ""}` into the file."""
+
+    async def probe(started_at: float) -> str:
+        said = json.loads(path.read_text()) if path.exists() else {}
+        beat = float(said.get("beat", 0.0))
+        if said.get("error") or beat < started_at:
+            return said.get("error") or "no heartbeat yet"
+        age = time.time() - beat
+        return "" if age < limit_s else f"last heartbeat {age:.0f} s ago"
 
     return probe
 

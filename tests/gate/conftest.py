@@ -57,7 +57,16 @@ class Gate:
         return Proxy(self.run / "gate.sock", self.home / "gate")
 
     def start(self, name: str) -> None:
-        granian = ("--interface", "asgi", "--host", "127.0.0.1", "--port", str(self.live_port), "--log-level", "warning")
+        granian = (
+            "--interface",
+            "asgi",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.live_port),
+            "--log-level",
+            "warning",
+        )
         argv = {
             "agent": (sys.executable, "-m", "provider.gate.agent"),
             "proxy": (sys.executable, "-m", "provider.gate.serve"),
