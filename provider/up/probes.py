@@ -123,18 +123,6 @@ def heartbeat(path: Path, limit_s: float) -> Probe:
     return probe
 
 
-def fresh_file(path: Path, limit_s: float) -> Probe:
-    """Healthy while the process keeps touching the file."""
-
-    async def probe(started_at: float) -> str:
-        if not path.exists() or path.stat().st_mtime < started_at:
-            return "no heartbeat yet"
-        age = time.time() - path.stat().st_mtime
-        return "" if age < limit_s else f"last heartbeat {age:.0f} s ago"
-
-    return probe
-
-
 async def ask(probe: Probe, started_at: float, timeout_s: float) -> str:
     """The probe's verdict; no answer in time is a verdict too."""
     try:
