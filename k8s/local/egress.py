@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 from k8s.local.journal import log
 
 _CONNECT_S, _HEADER_BYTES, _CHUNK = 20.0, 16_384, 65_536
-_DEFAULT_INDEX = (
-    "from pip._internal.models.index import PyPI; print(PyPI.url); print('https://' + PyPI.file_storage_domain)"
-)
+_DEFAULT_INDEX = """
+from pip._internal.models.index import PyPI
+print(PyPI.url, "https://" + PyPI.file_storage_domain)
+"""
 
 
 @dataclass(frozen=True)
