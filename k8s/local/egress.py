@@ -23,7 +23,7 @@ print(PyPI.url, "https://" + PyPI.file_storage_domain)
 
 @dataclass(frozen=True)
 class Registries:
-    """index_url, npm_url: what to tell the installers; None leaves them their default. hosts: (name, port) to let through."""
+    """index_url, npm_url: for the installers; None leaves them their default. hosts: (name, port) to let through."""
 
     hosts: frozenset[tuple[str, int]]
     index_url: str | None = None
