@@ -3,9 +3,9 @@
 from functools import lru_cache
 
 from django.conf import settings
-from k8s.connect import connect
 
 from k8s.cluster import Cluster
+from k8s.connect import connect
 
 
 @lru_cache(maxsize=1)
