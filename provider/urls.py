@@ -16,6 +16,7 @@ urlpatterns = [
     path("api/v1/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api_docs"),
     path("api/v1/", include("tenants.api.urls")),
     re_path(r"^api(/|$)", no_such_route),
+    path("gate/", include("provider.gate.urls")),
 ]
 
 handler400 = "provider.http_errors.bad_request"
