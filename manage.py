@@ -4,8 +4,16 @@
 import os
 import sys
 
+if sys.version_info < (3, 11):  # noqa: UP036 - said before anything is imported that an older one could not read
+    sys.exit(f"freehold: Python 3.11 or newer is needed, this is {sys.version.split()[0]}.")
+
 
 def main() -> None:
+    if sys.argv[1:2] == ["up"]:
+        # Straight on, without Django: the supervisor stays small.
+        from provider.up.command import main as up
+
+        sys.exit(up(sys.argv[2:]))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "provider.settings")
     from django.core.management import execute_from_command_line
 

@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ("apps_catalog", "0002_initial"),
+        ("apps_catalog", "0001_initial"),
         ("auth", "0012_alter_user_first_name_max_length"),
     ]
 

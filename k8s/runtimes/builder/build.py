@@ -6,6 +6,7 @@ The last line on failure is a sentence for the developer, and the exit status is
 import argparse
 import importlib
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from .work import BuildFailed, Micro, Workspace, say  # noqa: E402
 def main() -> int:
     arguments = _arguments()
     plan = json.loads(arguments.plan.read_text())
-    work = Workspace(arguments.src, arguments.out, arguments.cache, arguments.uv, plan.get("as_of"))
+    folders = (arguments.src.resolve(), arguments.out.resolve(), arguments.cache.resolve())
+    work = Workspace(*folders, arguments.uv.resolve(), plan.get("as_of"))
     try:
         manifest = [build_micro(work, Micro.read(entry)) for entry in plan["micros"]]
     except BuildFailed as failure:
@@ -30,6 +32,8 @@ def main() -> int:
     except OSError as error:
         say(f"Build failed: {error.strerror or error} {error.filename or ''}".rstrip())
         return 1
+    finally:
+        shutil.rmtree(work.scratch, ignore_errors=True)
     (work.out / "manifest.json").write_text(json.dumps({"micros": manifest}, indent=1, sort_keys=True) + "\n")
     say(f"Total Size {work.total_bytes / 1_000_000:.1f} MB")
     return 0

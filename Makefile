@@ -1,0 +1,37 @@
+# Everything starts with .ci/bootstrap, which costs nothing once this machine has what is needed.
+PYTHON := .venv/bin/python
+# mypy's Django plugin and the checks read the settings; nothing connects to this database.
+CHECK_ENV := FREEHOLD_DEBUG=true DATABASE_URL=postgresql://nobody@localhost/none
+
+.PHONY: up test check bench lock bootstrap
+
+up:
+	@.ci/bootstrap server
+	@exec $(PYTHON) manage.py up $(ARGS)
+
+test:
+	@.ci/bootstrap dev browser
+	@exec $(PYTHON) -m pytest $(ARGS)
+
+check:
+	@.ci/bootstrap dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	$(CHECK_ENV) .venv/bin/mypy
+	.venv/bin/lint-imports
+	$(CHECK_ENV) $(PYTHON) manage.py makemigrations --check --dry-run --skip-checks
+	$(PYTHON) -m tests.upkeep
+
+bench:
+	@.ci/bootstrap dev browser
+	@exec $(PYTHON) -m tests.bench $(ARGS)
+
+lock:
+	@.ci/bootstrap dev
+	.venv/bin/uv pip compile -q --universal --no-header --no-annotate --generate-hashes --extra server \
+	  -o requirements/server.lock pyproject.toml
+	.venv/bin/uv pip compile -q --universal --no-header --no-annotate --generate-hashes --extra server --extra dev \
+	  -c requirements/server.lock -o requirements/dev.lock pyproject.toml
+
+bootstrap:
+	@.ci/bootstrap server

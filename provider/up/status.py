@@ -1,0 +1,55 @@
+"""What the supervisor answers: JSON on $FREEHOLD_RUN/up.sock (for /healthz), Prometheus text on an inner port."""
+
+import asyncio
+import contextlib
+import json
+
+from provider.up.supervisor import State, Supervisor
+
+STATES = tuple(
+    State
+)  # every state is a series from the start, so that a first failure is a change and not a new series
+
+
+async def _answer_status(supervisor: Supervisor, writer: asyncio.StreamWriter) -> None:
+    writer.write(json.dumps(await supervisor.components()).encode())
+
+
+def metrics(supervisor: Supervisor) -> str:
+    lines = ["# TYPE freehold_process_state gauge"]
+    for name, member in supervisor.members.items():
+        lines += [
+            f'freehold_process_state{{process="{name}",state="{state}"}} {int(member.state is state)}'
+            for state in STATES
+        ]
+    lines.append("# TYPE freehold_process_restarts_total counter")
+    lines += [f'freehold_process_restarts_total{{process="{n}"}} {m.restarts}' for n, m in supervisor.members.items()]
+    return "\n".join(lines) + "\n"
+
+
+async def _answer_metrics(supervisor: Supervisor, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    words = (await asyncio.wait_for(reader.readline(), 5)).split()
+    found = len(words) > 1 and words[1] == b"/metrics"
+    body = metrics(supervisor) if found else "not here\n"
+    status = "200 OK" if found else "404 Not Found"
+    head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nConnection: close\r\n"
+    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+
+
+async def serve(supervisor: Supervisor) -> None:
+    """Listen on both; returns when they are open. They close with the program."""
+
+    async def on_status(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError), contextlib.closing(writer):
+            await _answer_status(supervisor, writer)
+            await writer.drain()
+
+    async def on_metrics(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, TimeoutError, ValueError), contextlib.closing(writer):
+            await _answer_metrics(supervisor, reader, writer)
+            await writer.drain()
+
+    path = supervisor.home.status_socket
+    path.unlink(missing_ok=True)
+    await asyncio.start_unix_server(on_status, path)
+    await asyncio.start_server(on_metrics, "127.0.0.1", supervisor.home.ports.metrics)

@@ -1,0 +1,203 @@
+"""The process table of one machine. A new process is one entry in `services`; docs/architecture.md lists them too.
+
+A process is listed after those that it needs; stopping goes the other way.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from provider.up import node, postgres, probes
+from provider.up.home import Home
+from provider.up.process import Process
+
+SOURCE = Path(__file__).resolve().parent.parent.parent
+CONSOLE_HOST = "freehold.localhost"
+APPS_DOMAIN = "apps.localhost"
+# What the platform's own variables are called: everything else of the person's environment (proxies, package mirrors)
+# is handed on.
+OWN_NAMES = ("FREEHOLD_", "DATABASE_URL", "REDIS_URL", "CLUSTER_URL", "SECRET_KEY", "DJANGO_", "PYTEST_")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one run of `manage.py up` was asked to do.
+
+    preparation: what `manage.py prepare` needs in its environment, None where there is nothing to prepare.
+    """
+
+    home: Home
+    port: int
+    tls_port: int
+    database: postgres.Cluster
+    secrets: Mapping[str, str]
+    preparation: Mapping[str, str] | None
+
+
+def bare_environment(home: Home) -> dict[str, str]:
+    """For programs that are not ours and need none of our secrets."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OWN_NAMES)}
+    return kept | {"FREEHOLD_HOME": str(home.path), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+
+
+def settings(plan: Plan) -> dict[str, str]:
+    """What provider/settings.py and the agents read. Policy that the person set in the environment wins."""
+    home, ports = plan.home, plan.home.ports
+    policy = {
+        "FREEHOLD_SIGNUP": "open",
+        "FREEHOLD_EMAIL_VERIFICATION": "none",
+        "FREEHOLD_EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend",
+    }
+    chosen = {name: value for name, value in os.environ.items() if name.startswith("FREEHOLD_")}
+    fixed = {
+        "FREEHOLD_HOME": str(home.path),
+        "FREEHOLD_RUN": str(home.run),
+        "FREEHOLD_PORT": str(plan.port),
+        "FREEHOLD_TLS_PORT": str(plan.tls_port),
+        "FREEHOLD_CONSOLE_URL": f"http://{CONSOLE_HOST}:{plan.port}",
+        "FREEHOLD_TRUSTED_ORIGINS": f"https://{CONSOLE_HOST}:{plan.tls_port}",
+        "FREEHOLD_APPS_DOMAIN": APPS_DOMAIN,
+        "FREEHOLD_WEB_ADDR": f"127.0.0.1:{ports.web}",
+        "FREEHOLD_LIVE_ADDR": f"127.0.0.1:{ports.live}",
+        "FREEHOLD_STATIC_ADDR": f"127.0.0.1:{ports.static}",
+        "FREEHOLD_METRICS_PORT": str(ports.metrics),
+        "DATABASE_URL": plan.database.url(),
+        "REDIS_URL": f"unix://{home.redis_socket}",
+        "DJANGO_SETTINGS_MODULE": "provider.settings",
+    }
+    private = {"FREEHOLD_DB_PASSWORD", "FREEHOLD_DB_OWNER_PASSWORD"}  # inside DATABASE_URL, or nobody's business
+    inherited = bare_environment(home) | policy | chosen
+    return inherited | {n: v for n, v in plan.secrets.items() if n not in private} | fixed
+
+
+def redis_server(socket: Path) -> tuple[str, ...]:
+    """Keeps nothing on disk: whatever is in Redis may be lost at any time."""
+    where = ("--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700", "--dir", str(socket.parent))
+    return ("redis-server", *where, "--save", "", "--appendonly", "no", "--maxmemory", "128mb", "--loglevel", "warning")
+
+
+def _granian(interface: str, application: str, port: int, *more: str) -> tuple[str, ...]:
+    where = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--backlog", "1024")
+    return (_tool("granian"), "--interface", interface, *where, "--log-level", "warning", *more, application)
+
+
+def _tool(name: str) -> str:
+    return str(Path(sys.executable).parent / name)
+
+
+def _module(name: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", name, *arguments)
+
+
+def _manage(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, str(SOURCE / "manage.py"), *arguments)
+
+
+def stores(plan: Plan) -> tuple[Process, ...]:
+    return (
+        Process(
+            name="postgres",
+            argv=plan.database.server(),
+            env=bare_environment(plan.home),
+            probe=probes.postgres(plan.database.port, postgres.APP, postgres.DATABASE),
+            essential=True,
+            stop_signal=signal.SIGINT,  # fast: ends sessions, writes a checkpoint
+            stop_timeout_s=30,
+        ),
+        Process(
+            name="redis",
+            argv=redis_server(plan.home.redis_socket),
+            env=bare_environment(plan.home),
+            probe=probes.redis(plan.home.redis_socket),
+            essential=True,
+        ),
+    )
+
+
+def first_steps(plan: Plan) -> tuple[Process, ...]:
+    if plan.preparation is None:
+        return ()
+    env = settings(plan) | dict(plan.preparation)
+    return (Process("prepare", _manage("prepare"), env, after=("postgres", "redis"), once=True, essential=True),)
+
+
+def services(plan: Plan) -> tuple[Process, ...]:
+    home, ports, env = plan.home, plan.home.ports, settings(plan)
+    data = ("postgres", "redis", *(process.name for process in first_steps(plan)))
+    celery = (*_module("celery"), "-A", "provider.celery")
+    runtime = home.path / "runtime" / "python"
+    return (
+        Process("runtime", _module("k8s.runtimes.python", str(runtime), "--uv", _tool("uv")), env, once=True),
+        Process(
+            name="node",
+            argv=_module("k8s.local.agent", *node.arguments(home, plan.port, plan.tls_port, CONSOLE_HOST, _tool("uv"))),
+            env=env,
+            probe=probes.unix(node.socket(home)),
+            after=("runtime",),
+            keeps_children=True,
+            before_stop=node.shutdown(home),
+            stop_timeout_s=30,
+        ),
+        Process("static", _module("k8s.runtimes.static"), env, probes.tcp(ports.static)),
+        Process(
+            name="web",
+            argv=_granian("wsgi", "provider.wsgi:application", ports.web, "--blocking-threads", "8"),
+            env=env | {"FREEHOLD_DB_POOL": "true"},
+            probe=probes.http(ports.web, "/ca.pem", CONSOLE_HOST),
+            after=data,
+        ),
+        Process(
+            name="live",
+            argv=_granian("asgi", "provider.asgi:application", ports.live),
+            env=env,
+            probe=probes.tcp(ports.live),
+            after=data,
+        ),
+        Process(
+            name="worker",
+            argv=(
+                *celery,
+                "worker",
+                "-P",
+                "threads",
+                "-c",
+                "4",
+                "-l",
+                "warning",
+                *"--without-gossip --without-mingle".split(),
+            ),
+            env=env,
+            probe=probes.pulse(home.redis_socket, "freehold:pulse:worker"),
+            after=data,
+            stop_timeout_s=20,
+        ),
+        Process(
+            name="beat",
+            argv=(*celery, "beat", "-s", str(home.run / "beat"), "--pidfile=", "-l", "warning"),
+            env=env,
+            probe=probes.pulse(home.redis_socket, "freehold:pulse:beat"),
+            after=data,
+        ),
+        Process("observer", _manage("observe"), env, after=data),
+        Process(
+            name="gate-agent",
+            argv=_module("provider.gate.agent"),
+            env=env,
+            after=data,
+        ),
+        Process(
+            name="gate",
+            argv=("haproxy", "-db", "-f", str(home.path / "gate" / "haproxy.cfg")),
+            env=env,
+            probe=probes.tcp(plan.port),
+            after=("web",),
+        ),
+        Process("seed", _manage("seed"), env, after=("node", "live", "worker", "beat", "observer", "gate"), once=True),
+    )
+
+
+def full(plan: Plan) -> tuple[Process, ...]:
+    return (*stores(plan), *first_steps(plan), *services(plan))

@@ -1,0 +1,1 @@
+"""For all tests. PostgreSQL and Redis come from tests.stores, before Django's settings are read."""
