@@ -1,6 +1,6 @@
 """Django's admin for the catalog. Developers change it by releasing; operators look, and take an app off the list."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.db.models import Model
@@ -8,8 +8,13 @@ from django.http import HttpRequest
 
 from apps_catalog.models import App, Release, Revision
 
+if TYPE_CHECKING:  # Django's own classes take no type at run time
+    Base = admin.ModelAdmin[Any]
+else:
+    Base = admin.ModelAdmin
 
-class Kept(admin.ModelAdmin[Any]):
+
+class Kept(Base):
     list_per_page = 50
     show_full_result_count = False
 

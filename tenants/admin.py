@@ -1,7 +1,7 @@
 """Django's admin for operators. It shows everything and changes what services can bring into effect; it deletes nothing
 that services own, and writes no state."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -19,10 +19,17 @@ admin.site.site_header = admin.site.site_title = "Freehold"
 admin.site.index_title = "Administration"
 admin.site.site_url = "/operator/"
 admin.site.unregister(Group)
-# Changes go through services, which take row locks of their own; the admin's deletion would go around them.
 
 
-class Kept(admin.ModelAdmin[Any]):
+if TYPE_CHECKING:  # Django's own classes take no type at run time
+    Base = admin.ModelAdmin[Any]
+    Inline = admin.TabularInline[Any, Any]
+    CloudForm = forms.ModelForm[Cloud]
+else:
+    Base, Inline, CloudForm = admin.ModelAdmin, admin.TabularInline, forms.ModelForm
+
+
+class Kept(Base):
     """Rows that services own: not added, not deleted here."""
 
     list_per_page = 50
@@ -55,7 +62,7 @@ class UserAdmin(Kept):
         return user.cloud.state if hasattr(user, "cloud") else "–"
 
 
-class QuotaForm(forms.ModelForm[Cloud]):
+class QuotaForm(CloudForm):
     class Meta:
         model = Cloud
         fields = ("cpu_millis", "memory_mib", "storage_mib", "instances_limit")
@@ -112,7 +119,7 @@ class CloudAdmin(Kept):
 
 
 @admin.register(Plan)
-class PlanAdmin(admin.ModelAdmin[Plan]):
+class PlanAdmin(Base):
     list_display = ("name", "slug", "cpu_millis", "memory_mib", "storage_mib", "instances", "builds")
 
     def has_delete_permission(self, request: HttpRequest, obj: Plan | None = None) -> bool:
@@ -128,7 +135,7 @@ class PlanAdmin(admin.ModelAdmin[Plan]):
             messages.info(request, f"{number} cloud(s) on this plan are being brought in line.")
 
 
-class MicroInline(admin.TabularInline[InstanceMicro, Instance]):
+class MicroInline(Inline):
     model = InstanceMicro
     fields = ("name", "mount", "kind", "engine", "phase", "upstream")
     can_delete = False
@@ -156,7 +163,7 @@ class InstanceAdmin(ReadOnly):
         return instance.cloud.owner.handle
 
 
-class StepInline(admin.TabularInline[OperationStep, Operation]):
+class StepInline(Inline):
     model = OperationStep
     fields = ("position", "title", "state", "detail", "started_at", "finished_at")
     can_delete = False

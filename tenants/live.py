@@ -43,7 +43,10 @@ async def listen(cloud_id: str, *, every_s: float = 3.0) -> AsyncIterator[None]:
     """
     while True:
         try:
-            async with AsyncRedis.from_url(settings.REDIS_URL, socket_connect_timeout=1) as client, client.pubsub() as pubsub:
+            async with (
+                AsyncRedis.from_url(settings.REDIS_URL, socket_connect_timeout=1) as client,
+                client.pubsub() as pubsub,
+            ):
                 await pubsub.subscribe(channel(cloud_id))
                 yield
                 while True:

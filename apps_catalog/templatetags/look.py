@@ -46,8 +46,9 @@ def icon(name: str) -> SafeString:
 @register.simple_tag
 def logo() -> SafeString:
     return mark_safe(  # noqa: S308 - a constant
-        '<svg class="mark" viewBox="0 0 32 32" width="30" height="30" aria-hidden="true"><rect class="mark-ground" width="32"'
-        ' height="32" rx="8.5"/><path class="mark-house" fill-rule="evenodd" d="M16 5.6 26.4 14v10.6a1.8 1.8 0 0 1-1.8 1.8H7.4'
+        '<svg class="mark" viewBox="0 0 32 32" width="30" height="30" aria-hidden="true">'
+        '<rect class="mark-ground" width="32" height="32" rx="8.5"/>'
+        '<path class="mark-house" fill-rule="evenodd" d="M16 5.6 26.4 14v10.6a1.8 1.8 0 0 1-1.8 1.8H7.4'
         'a1.8 1.8 0 0 1-1.8-1.8V14zm0 8.6a3.1 3.1 0 0 0-1.7 5.7l-1 4h5.4l-1-4a3.1 3.1 0 0 0-1.7-5.7z"/></svg>'
     )
 
@@ -70,7 +71,8 @@ def letter_icon(title: str, colour: str = "", size: str = "") -> SafeString:
     # White letters must stay readable, so a pale colour of the developer's is not used.
     fill = format_html('fill="{}"', colour) if _is_dark(colour) else format_html('class="hue-{}"', hue)
     return format_html(
-        '<svg class="app-icon {}" viewBox="0 0 64 64" width="52" height="52" aria-hidden="true"><rect width="64" height="64" {}/>'
+        '<svg class="app-icon {}" viewBox="0 0 64 64" width="52" height="52" aria-hidden="true">'
+        '<rect width="64" height="64" {}/>'
         '<text x="32" y="43" text-anchor="middle">{}</text></svg>',
         size,
         fill,

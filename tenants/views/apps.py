@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps_catalog.blueprint import blueprint_of
-from apps_catalog.models import App, Release
+from apps_catalog.models import App
 from apps_catalog.services import newest_release
 from tenants import access
 from tenants.errors import Refused
@@ -93,5 +93,3 @@ def _left(cloud: Cloud, needs: Quota) -> Quota:
 def _link(address: str) -> str:
     """A web address that may be followed; anything else (javascript:, data:) is not shown as a link at all."""
     return address if address.lower().startswith(("https://", "http://")) else ""
-
-
