@@ -125,12 +125,12 @@ def cancel(operation: Operation | None, reason: str) -> None:
         _end(operation, WorkState.CANCELLED, error=reason)
 
 
-def postpone(operation: Operation, why: str, retry_after_s: float | None) -> bool:
+def postpone(operation: Operation, why: str, retry_after_s: float | None, *, forever: bool = False) -> bool:
     """A temporary error: try again later, with growing waits. False when it was tried often enough."""
     attempts = operation.attempts + 1
-    if attempts > MAX_ATTEMPTS:
+    if attempts > MAX_ATTEMPTS and not forever:
         return False
-    wait_s = min(LONGEST_WAIT_S, 0.5 * 2**attempts) * random.uniform(0.8, 1.2)  # noqa: S311 (jitter)
+    wait_s = min(LONGEST_WAIT_S, 0.5 * 2 ** min(attempts, 10)) * random.uniform(0.8, 1.2)  # noqa: S311 (jitter)
     if retry_after_s is not None:
         wait_s = max(wait_s, min(retry_after_s, LONGEST_WAIT_S))
     due = timezone.now() + timedelta(seconds=wait_s)
@@ -151,6 +151,6 @@ def _cancel_steps(steps: Sequence[OperationStep]) -> None:
         move(step, WorkState.CANCELLED, finished_at=timezone.now())
 
 
-def _end(operation: Operation, to: WorkState, **changes: object) -> None:
+def _end(operation: Operation, to: WorkState, **changes: str) -> None:
     move(operation, to, finished_at=timezone.now(), not_before=None, **changes)
     announce(operation.cloud_id, operation.pk)

@@ -9,28 +9,24 @@ from celery import Task, shared_task
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
+from tenants.reconcile import builds, clouds, instances, orphans, unsettled
+
 log = logging.getLogger(__name__)
 
 
 @shared_task
 def reconcile_cloud(cloud_id: str) -> None:
-    from tenants.reconcile import clouds
-
     for instance_id in clouds.reconcile(cloud_id):
         _send(reconcile_instance, instance_id)
 
 
 @shared_task
 def reconcile_instance(instance_id: str) -> None:
-    from tenants.reconcile import instances
-
     instances.reconcile(instance_id)
 
 
 @shared_task
 def reconcile_build(revision_id: str) -> None:
-    from tenants.reconcile import builds
-
     for waiting_id in builds.reconcile(revision_id):
         _send(reconcile_build, waiting_id)
 
@@ -38,8 +34,6 @@ def reconcile_build(revision_id: str) -> None:
 @shared_task
 def sweep() -> None:
     """Enqueue whatever is not settled and due. The broker may have lost everything: this finds it again."""
-    from tenants.reconcile import unsettled
-
     for task, found in (
         (reconcile_cloud, unsettled.clouds()),
         (reconcile_instance, unsettled.instances()),
@@ -52,8 +46,6 @@ def sweep() -> None:
 @shared_task
 def tidy() -> None:
     """Once a minute: report what the cluster holds without a row, and drop rows that have served."""
-    from tenants.reconcile import orphans, unsettled
-
     orphans.look()
     unsettled.prune()
 
