@@ -139,6 +139,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "tenants.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
+    "tidy": {"task": "tenants.tasks.tidy", "schedule": 60.0, "options": {"expires": 60}},
     "pulse": {"task": "provider.pulse.worker_pulse", "schedule": 10.0, "options": {"expires": 10}},
 }
 
