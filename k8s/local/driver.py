@@ -1,0 +1,290 @@
+"""The cluster port on one machine: writes spec files for the node agent, reads the status and log files it writes.
+
+Nothing here waits for the agent, except `watch` and `usage`. While it is down specs are accepted, and answers are the last
+known.
+"""
+
+import contextlib
+import json
+import re
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from k8s.errors import NotFound, Permanent, Temporary
+from k8s.local import artifacts, documents, logfiles, sandbox_volume
+from k8s.local.documents import BuildDocument, CloudDocument, InstanceDocument
+from k8s.local.layout import NodeHome, network_plan
+from k8s.local.sandbox_bwrap import reserved
+from k8s.specs import (
+    BuildSpec,
+    Change,
+    CloudSpec,
+    CloudUsage,
+    InstanceSpec,
+    InstanceStatus,
+    JobPhase,
+    JobStatus,
+    LogLine,
+    MicroKind,
+    MicroPhase,
+    MicroSpec,
+    MicroStatus,
+)
+
+_ID = re.compile(r"[a-z0-9]{1,40}")
+_MICRO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_ANSWER_S = 5.0
+
+
+def from_url(url: str) -> "LocalCluster":
+    """`local:///node/home?socket=/run/node.sock&store=/store`, all paths absolute. Raises Permanent when one is missing."""
+    parts = urlsplit(url)
+    query = parse_qs(parts.query)
+    paths = [parts.path, *(query.get(name, [""])[0] for name in ("socket", "store"))]
+    if parts.netloc or not all(path.startswith("/") and len(path) > 1 for path in paths):
+        raise Permanent("a local cluster's URL is local:///NODE/HOME?socket=/PATH&store=/PATH with absolute paths")
+    home, sock, store = map(Path, paths)
+    return LocalCluster(home, sock, store)
+
+
+class LocalCluster:
+    """See k8s.cluster.Cluster for what every verb promises."""
+
+    def __init__(self, home: Path, socket: Path, store: Path) -> None:
+        self._home = NodeHome(home)
+        self._socket = socket
+        self._store = store
+
+    def ensure_cloud(self, spec: CloudSpec) -> None:
+        _require_id(spec.cloud_id)
+        with documents.locked(self._home.cloud_lock(spec.cloud_id)):
+            known = self._cloud(spec.cloud_id)
+            if known and known.deleting:
+                raise Temporary(f"the cloud {spec.cloud_id} is still being removed", retry_after_s=1)
+            if known and known.spec == spec:
+                return
+            uid = known.uid if known else self._next_uid()
+            documents.write(self._home.cloud_document(spec.cloud_id), CloudDocument(spec, uid))
+        self._poke(spec.cloud_id)
+
+    def cloud_exists(self, cloud_id: str) -> bool:
+        return self._cloud(cloud_id) is not None
+
+    def delete_cloud(self, cloud_id: str) -> None:
+        with documents.locked(self._home.cloud_lock(_require_id(cloud_id))):
+            known = self._cloud(cloud_id)
+            if known is None or known.deleting:
+                return
+            documents.write(self._home.cloud_document(cloud_id), replace(known, deleting=True))
+        self._poke(cloud_id)
+
+    def apply_instance(self, spec: InstanceSpec) -> bool:
+        _check(spec)
+        file = self._home.instance_document(spec.cloud_id, spec.instance_id)
+        with documents.locked(self._home.cloud_lock(spec.cloud_id)):
+            self._require_cloud(spec.cloud_id)
+            known = documents.read(file, InstanceDocument)
+            if known and known.deleting:
+                raise Temporary(f"the instance {spec.instance_id} is still being removed", retry_after_s=1)
+            if known and known.spec and (known.spec.generation > spec.generation or known.spec == spec):
+                return False
+            documents.write(file, InstanceDocument(spec))
+        self._poke(spec.cloud_id, spec.instance_id)
+        return True
+
+    def delete_instance(self, cloud_id: str, instance_id: str, *, delete_volume: bool) -> None:
+        file = self._home.instance_document(_require_id(cloud_id), _require_id(instance_id))
+        with documents.locked(self._home.cloud_lock(cloud_id)):
+            known = documents.read(file, InstanceDocument)
+            if known is None and not self._has_volume(cloud_id, instance_id, wanted=delete_volume):
+                return
+            known = known or InstanceDocument(None)
+            wanted = InstanceDocument(known.spec, deleting=True, delete_volume=known.delete_volume or delete_volume)
+            if wanted == known:
+                return
+            documents.write(file, wanted)
+        self._poke(cloud_id, instance_id)
+
+    def instance_exists(self, cloud_id: str, instance_id: str) -> bool:
+        known = documents.read(self._home.instance_document(cloud_id, instance_id), InstanceDocument)
+        return known is not None and known.spec is not None
+
+    def observe(self, cloud_id: str, instance_id: str) -> InstanceStatus:
+        status = documents.read(self._home.instance_status(cloud_id, instance_id), InstanceStatus)
+        known = documents.read(self._home.instance_document(cloud_id, instance_id), InstanceDocument)
+        if known is None or known.spec is None:
+            raise NotFound(f"no instance {instance_id} in the cloud {cloud_id}")
+        return status or _unseen(known.spec)
+
+    def list_instances(self) -> list[tuple[str, str]]:
+        files = sorted(self._home.clouds.glob("*/instances/*.json"))
+        found = [(file.parent.parent.name, file.stem) for file in files if not file.name.startswith(".")]
+        return [(cloud, instance) for cloud, instance in found if self.instance_exists(cloud, instance)]
+
+    def watch(self, timeout_s: float) -> Iterator[Change]:
+        deadline = time.monotonic() + timeout_s
+        with self._connected() as link:
+            link.sendall(b'{"verb": "watch"}\n')
+            rest = b""
+            while (left := deadline - time.monotonic()) > 0:
+                link.settimeout(left)
+                try:
+                    chunk = link.recv(65_536)
+                except TimeoutError:
+                    return
+                if not chunk:
+                    raise Temporary("the node agent closed the watch", retry_after_s=1)
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    if line:  # empty lines only show that the agent lives
+                        yield documents.decode(Change, json.loads(line))
+
+    def logs(
+        self, cloud_id: str, instance_id: str, *, micro: str | None = None, tail: int = 200, follow: bool = False
+    ) -> Iterator[LogLine]:
+        known = documents.read(self._home.instance_document(cloud_id, instance_id), InstanceDocument)
+        if known is None or known.spec is None:
+            raise NotFound(f"no instance {instance_id} in the cloud {cloud_id}")
+        names = [m.name for m in known.spec.micros if micro in (None, m.name)]
+        if not names:
+            raise NotFound(f"the instance {instance_id} has no micro “{micro}”")
+        sources = {name: self._home.micro_log(cloud_id, instance_id, name) for name in names}
+        if not follow:
+            return iter(logfiles.merged((logfiles.tail(f, name, tail) for name, f in sources.items()), tail))
+        return logfiles.follow(sources, tail, lambda: not self.instance_exists(cloud_id, instance_id))
+
+    def run_build(self, spec: BuildSpec) -> None:
+        _require_id(spec.job_id)
+        artifacts.path_of(self._store, spec.source)
+        file = self._home.build_document(_require_id(spec.cloud_id), spec.job_id)
+        with documents.locked(self._home.cloud_lock(spec.cloud_id)):
+            self._require_cloud(spec.cloud_id)
+            known = documents.read(file, BuildDocument)
+            if known and known.deleting:
+                raise Temporary(f"the build {spec.job_id} is still being removed", retry_after_s=1)
+            if known:
+                return
+            documents.write(file, BuildDocument(spec))
+        self._poke(spec.cloud_id, job=spec.job_id)
+
+    def build_status(self, cloud_id: str, job_id: str) -> JobStatus:
+        status = documents.read(self._home.build_status(cloud_id, job_id), JobStatus)
+        self._require_build(cloud_id, job_id)
+        return status or JobStatus(job_id, cloud_id, JobPhase.PENDING)
+
+    def build_logs(self, cloud_id: str, job_id: str, *, follow: bool = False) -> Iterator[LogLine]:
+        self._require_build(cloud_id, job_id)
+        source = self._home.build_log(cloud_id, job_id)
+        if not follow:
+            return iter(logfiles.tail(source, "build", 1_000_000))
+        return logfiles.follow({"build": source}, 1_000_000, lambda: self._build_over(cloud_id, job_id))
+
+    def delete_build(self, cloud_id: str, job_id: str) -> None:
+        file = self._home.build_document(_require_id(cloud_id), _require_id(job_id))
+        with documents.locked(self._home.cloud_lock(cloud_id)):
+            known = documents.read(file, BuildDocument)
+            if known is None or known.deleting:
+                return
+            documents.write(file, replace(known, deleting=True))
+        self._poke(cloud_id, job=job_id)
+
+    def usage(self, cloud_id: str) -> CloudUsage:
+        if not self.cloud_exists(cloud_id):
+            raise NotFound(f"no cloud {cloud_id}")
+        with self._connected() as link:
+            link.settimeout(_ANSWER_S)
+            link.sendall(json.dumps({"verb": "usage", "cloud_id": cloud_id}).encode() + b"\n")
+            try:
+                answer = link.makefile().readline()
+                usage: CloudUsage = documents.decode(CloudUsage, json.loads(answer))
+            except (OSError, ValueError) as error:
+                raise Temporary("the node agent did not answer", retry_after_s=1) from error
+        return usage
+
+    def _cloud(self, cloud_id: str) -> CloudDocument | None:
+        return documents.read(self._home.cloud_document(cloud_id), CloudDocument)
+
+    def _require_cloud(self, cloud_id: str) -> None:
+        cloud = self._cloud(cloud_id)
+        if cloud is None or cloud.deleting:
+            raise NotFound(f"no cloud {cloud_id}")
+
+    def _require_build(self, cloud_id: str, job_id: str) -> None:
+        known = documents.read(self._home.build_document(cloud_id, job_id), BuildDocument)
+        if known is None or known.deleting:
+            raise NotFound(f"no build {job_id} in the cloud {cloud_id}")
+
+    def _build_over(self, cloud_id: str, job_id: str) -> bool:
+        try:
+            return self.build_status(cloud_id, job_id).phase in (JobPhase.SUCCEEDED, JobPhase.FAILED)
+        except NotFound:
+            return True
+
+    def _has_volume(self, cloud_id: str, instance_id: str, *, wanted: bool) -> bool:
+        return (
+            wanted and self.cloud_exists(cloud_id) and sandbox_volume.exists(self._home.volume(cloud_id, instance_id))
+        )
+
+    def _next_uid(self) -> int:
+        """Users are never given out twice: files of a cloud that is gone must not become another's."""
+        counter = self._home.root / "next_uid.json"
+        with documents.locked(self._home.clouds / ".uid.lock"):
+            number = documents.read(counter, int) or 0
+            documents.write(counter, number + 1)
+        return network_plan(self._home.root).uid_base + number
+
+    def _poke(self, cloud_id: str, instance: str | None = None, job: str | None = None) -> None:
+        """A hint that something was written; the agent looks by itself every other second anyway."""
+        hint: dict[str, Any] = {"verb": "poke", "cloud_id": cloud_id, "instance_id": instance, "job_id": job}
+        with contextlib.suppress(Temporary, OSError), self._connected() as link:
+            link.sendall(json.dumps(hint).encode() + b"\n")
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[socket.socket]:
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(_ANSWER_S)
+            try:
+                link.connect(str(self._socket))
+            except OSError as error:
+                raise Temporary("the node agent is not running", retry_after_s=2) from error
+            yield link
+
+
+def _unseen(spec: InstanceSpec) -> InstanceStatus:
+    micros = tuple(MicroStatus(micro.name, MicroPhase.PENDING) for micro in spec.micros)
+    return InstanceStatus(spec.instance_id, spec.cloud_id, 0, spec.restart, micros)
+
+
+def _require_id(value: str) -> str:
+    if not _ID.fullmatch(value):
+        raise Permanent(f"“{value[:80]}” is not an id: lower-case letters and digits, at most 40")
+    return value
+
+
+def _check(spec: InstanceSpec) -> None:
+    """Raises Permanent for what can never run here."""
+    _require_id(spec.cloud_id)
+    _require_id(spec.instance_id)
+    if spec.replicas not in (0, 1):
+        raise Permanent("an instance has 0 or 1 replicas")
+    names = [micro.name for micro in spec.micros]
+    if not names or len(set(names)) != len(names):
+        raise Permanent("an instance needs micros, each with a name of its own")
+    for micro in spec.micros:
+        _check_micro(micro)
+    if spec.volume and reserved(spec.volume.path):
+        raise Permanent(f"“{spec.volume.path}” cannot be a volume: it is relative or belongs to the sandbox")
+
+
+def _check_micro(micro: MicroSpec) -> None:
+    if not _MICRO.fullmatch(micro.name):
+        raise Permanent(f"“{micro.name[:80]}” is not a micro's name")
+    if micro.kind is MicroKind.PROCESS and not micro.command:
+        raise Permanent(f"the micro “{micro.name}” has no command")
+    if any("\0" in name + value or "=" in name or not name for name, value in micro.env.items()):
+        raise Permanent(f"the environment of the micro “{micro.name}” holds a name or value that no process can have")
