@@ -13,6 +13,11 @@ test:
 	@.ci/bootstrap dev browser
 	@exec $(PYTHON) -m pytest $(ARGS)
 
+# On the cluster that KUBECONFIG names, else on one of this machine's own, built once and started for the occasion.
+test-cluster:
+	@.ci/bootstrap dev
+	@exec $(PYTHON) -m tests.cluster $(ARGS)
+
 check:
 	@.ci/bootstrap dev
 	.venv/bin/ruff check .

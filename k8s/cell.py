@@ -12,7 +12,7 @@ class Cell:
 
     images: runtime ("python", "node", "builder") → image. bundle_url: of the bundle server, as pods reach it, no slash at
     the end. gate_address: what apps' own host and the former platform's data hosts lead to; None leaves them alone.
-    provider_namespace: where gate and bundle server run. blocked: CIDRs, besides the private ones, that apps may not
+    blocked: CIDRs, besides the private ones, that apps may not
     reach: nodes, apiserver endpoints. port_ranges: the server knows `endPort` in NetworkPolicies (1.22).
     request_percent: of limits, what the scheduler reserves. largest: what one instance may take at most; a rolling update
     needs as much on top of the plan. system: for builds and what else runs for the cloud. build_env: where registries are.
@@ -22,7 +22,6 @@ class Cell:
     images: Mapping[str, str]
     bundle_url: str
     gate_address: str | None = None
-    provider_namespace: str = "freehold"
     blocked: tuple[str, ...] = ()
     port_ranges: bool = True
     runtime_class: str | None = None

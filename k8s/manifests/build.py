@@ -12,6 +12,7 @@ from k8s.naming import Manifest
 from k8s.specs import BuildSpec
 
 RUNNER = ("/usr/bin/python3", "-I", "-S", "/opt/freehold/launcher/build_job.py")
+OUTPUT_LIMIT = "freehold/output-limit-mib"
 _START_S = 120  # for scheduling and pulling; the build's own time is kept by the runner, which can say so
 _SCRATCH_MIB = 3072
 
@@ -20,6 +21,8 @@ def build(spec: BuildSpec, cell: Cell, token: str) -> list[Manifest]:
     """The Secret with plan and token, then the Job. token: good for this source and one upload."""
     labels = {naming.INSTALLATION: cell.installation, naming.CLOUD: spec.cloud_id, naming.JOB: spec.job_id}
     metadata = {"name": naming.build_name(spec.job_id), "namespace": spec.namespace, "labels": labels}
+    names = json.dumps([micro.name for micro in spec.micros])
+    annotations = {naming.ARTIFACT: spec.source, naming.MICROS: names, OUTPUT_LIMIT: str(spec.output_limit_mib)}
     plan = {"micros": [asdict(micro) for micro in spec.micros], "as_of": spec.as_of}
     values = {"plan.json": json.dumps(plan, sort_keys=True), "token": token}
     encoded = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
@@ -27,7 +30,7 @@ def build(spec: BuildSpec, cell: Cell, token: str) -> list[Manifest]:
     job = {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": metadata,
+        "metadata": {**metadata, "annotations": annotations},
         "spec": {
             "backoffLimit": 0,
             "activeDeadlineSeconds": spec.timeout_s + _START_S,

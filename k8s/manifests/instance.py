@@ -20,7 +20,7 @@ BASE_ENV = {
     "PYTHONDONTWRITEBYTECODE": "1",
     "NODE_ENV": "production",
 }
-LAUNCHER = ("/usr/bin/python3", "-I", "-S", "/opt/freehold/launcher/launch.py")
+LAUNCHER = ("/usr/bin/python3", "-I", "-S", "/opt/freehold/launcher/pod.py")
 TOKEN_KEY = "freehold.bundle-token"  # noqa: S105 - the name of an entry
 _BUNDLE_MIB = 1024
 _LOGS_MIB = 64
@@ -124,6 +124,7 @@ def _template(spec: InstanceSpec, cell: Cell, micro: MicroSpec, token: str, atte
     """A change of it replaces the pod, so it names what the pod is made of and nothing that merely counts up."""
     annotations = {
         naming.MICRO_NAME: micro.name,
+        naming.ARTIFACT: spec.artifact,
         naming.RESTART: str(spec.restart),
         naming.ATTEMPT: str(attempt),
         # Pods do not follow a changed Secret by themselves. The token is random, so nobody can guess values by this.
@@ -183,6 +184,7 @@ def _env(spec: InstanceSpec, cell: Cell, micro: MicroSpec) -> list[Manifest]:
 
     ours = {name: value for name, value in BASE_ENV.items() if name not in micro.env}
     bundle = {"FREEHOLD_BUNDLE_URL": cell.bundle_url, "FREEHOLD_BUNDLE_DIGEST": spec.artifact}
+    bundle["FREEHOLD_MEMORY_MIB"] = str(micro.limits.memory_mib)
     theirs = [{"name": name, "valueFrom": out_of(_entry(micro, name))} for name in sorted(micro.env)]
     token = {"name": "FREEHOLD_BUNDLE_TOKEN", "valueFrom": out_of(TOKEN_KEY)}
     return [*pods.env_list({**ours, **bundle}), token, *theirs]

@@ -17,7 +17,7 @@ def main() -> int:
     if arguments.verb == "up":
         print(node.up(place, control_plane_only=arguments.control_plane_only))  # noqa: T201 - its answer
     elif arguments.verb == "image":
-        images.load(place, arguments.name, arguments.rootfs, arguments.entrypoint)
+        images.load(place, arguments.name, [arguments.rootfs], arguments.entrypoint)
     else:
         node.down(place, wipe=arguments.wipe)
     return 0

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from k8s.runtimes.images.contents import USER
 from k8s.testbed.place import BRIDGE, NODE, PAUSE_IMAGE, POD_RANGE, SERVICE_RANGE, Place
 
 STORAGE_CLASS: dict[str, Any] = {
@@ -14,6 +15,11 @@ STORAGE_CLASS: dict[str, Any] = {
     "reclaimPolicy": "Delete",
 }
 
+# The host-path provisioner makes folders that only their owner may write to, so it runs as the user of our pods.
+_AS_POD_USER = (
+    *("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"),
+    *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),  # for its keys, which are root's
+)
 CNI_PLUGINS = Path("/usr/lib/cni")
 
 
@@ -39,6 +45,7 @@ def control_plane(place: Place) -> dict[str, tuple[str, ...]]:
             *("--enable-admission-plugins=NodeRestriction,ResourceQuota,LimitRanger", "--allow-privileged=true"),
         ),
         "controller-manager": (
+            *_AS_POD_USER,
             place.program("kube-controller-manager"),
             *(f"--kubeconfig={admin}", f"--service-account-private-key-file={pki}/sa.key"),
             *(f"--root-ca-file={pki}/ca.crt", "--use-service-account-credentials", "--allocate-node-cidrs=false"),
@@ -89,6 +96,8 @@ def _kubelet(place: Place) -> dict[str, Any]:
             "x509": {"clientCAFile": str(place.state / "pki" / "ca.crt")},
         },
         "authorization": {"mode": "Webhook"},
+        "tlsCertFile": str(place.state / "pki" / "node.crt"),
+        "tlsPrivateKeyFile": str(place.state / "pki" / "node.key"),
         "cgroupDriver": "cgroupfs",
         "failSwapOn": False,
         "maxPods": 500,

@@ -44,6 +44,12 @@ class Daemons:
             os.kill(pid, signal.SIGKILL)
         self._record(name).unlink(missing_ok=True)
 
+    def kill(self, name: str) -> None:
+        """At once, without a word; returns when it is gone."""
+        while pid := self._pid(name):
+            os.kill(pid, signal.SIGKILL)
+            time.sleep(0.02)
+
     def wait_for(self, what: str, ready: Callable[[], bool]) -> None:
         """Poll `ready` every 0.2 s. Raises SystemExit with where to look when it stays false for 90 s."""
         deadline = time.monotonic() + START_TIMEOUT_S

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -9,8 +10,9 @@ from pathlib import Path
 
 from k8s.testbed import configuration, credentials, images
 from k8s.testbed.daemons import Daemons
-from k8s.testbed.place import BRIDGE, NODE, Place
+from k8s.testbed.place import BRIDGE, NODE, SERVICE_RANGE, Place
 
+_KUBELET_PORT = 10250
 _STOP_ORDER = ("containerd", "scheduler", "controller-manager", "apiserver", "etcd")
 
 
@@ -43,6 +45,16 @@ def down(place: Place, *, wipe: bool = False) -> None:
         _wipe(place, had_node)
 
 
+def crash(place: Place) -> None:
+    """Kill −9 what turns objects into containers, and start it again; the containers live on."""
+    daemons = Daemons(place.state)
+    for name in ("kubelet", "controller-manager", "scheduler"):
+        daemons.kill(name)
+    up(place)
+    # The Node object still says Ready from before: ask the kubelet itself.
+    daemons.wait_for("the kubelet", lambda: _accepts(_KUBELET_PORT))
+
+
 def _refuse_beside_another(place: Place) -> None:
     known = (place.state / "pid" / "proxy").exists()
     if not known and ":KUBE-SERVICES" in _output("iptables-save"):
@@ -68,12 +80,24 @@ def _start_node(place: Place, daemons: Daemons) -> None:
     daemons.start("containerd", ("containerd", "--config", "containerd/config.toml"))
     daemons.wait_for("containerd", lambda: _succeeds(*place.ctr, "version"))
     images.ensure_pause(place)
+    _keep_services_here()
     for name, command in configuration.node(place).items():
         daemons.start(name, command)
     jsonpath = '{.status.conditions[?(@.type=="Ready")].status}'
     daemons.wait_for(
         f"the node {NODE}", _asking(place, "get", "node", NODE, "-o", f"jsonpath={jsonpath}", expect="True")
     )
+
+
+def _keep_services_here() -> None:
+    """Addresses of Services that are gone must be refused: a router of this machine's network may answer for anything.
+
+    After kube-proxy's translation, so Services that exist never meet the rule; `_wipe` knows it by its comment.
+    """
+    for chain in ("OUTPUT", "FORWARD"):
+        rule = (chain, "-d", SERVICE_RANGE, "-m", "comment", "--comment", "KUBE-TESTBED", "-j", "REJECT")
+        if not _succeeds("iptables", "--check", *rule):
+            subprocess.run(("iptables", "--append", *rule), check=True)
 
 
 def _remove_containers(place: Place) -> None:
@@ -112,6 +136,14 @@ def _asking(place: Place, *arguments: str, expect: str = "") -> Callable[[], boo
         return done.returncode == 0 and expect in done.stdout
 
     return ask
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _succeeds(*command: str) -> bool:

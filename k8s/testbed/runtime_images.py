@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -30,11 +29,10 @@ def _ensure_one(place: Place, image: Image, there: frozenset[str]) -> str:
         name = f"docker.io/freehold/{image.name}:{system.stem[-12:]}-{digest(context)}"
         if name in there:
             return name
-        rootfs = Path(folder) / "rootfs.tar"
-        shutil.copy(system, rootfs)
-        with tarfile.open(rootfs, "a") as tar:
+        ours = Path(folder) / "freehold.tar"
+        with tarfile.open(ours, "w") as tar:
             tar.add(context / "freehold", "opt/freehold", filter=_owned_by_root)
-        images.load(place, name, rootfs)
+        images.load(place, name, [system, ours])
     return name
 
 

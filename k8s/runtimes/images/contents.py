@@ -13,6 +13,9 @@ from k8s.runtimes.python.prepare import prepare
 
 _HERE = Path(__file__).resolve().parent
 _RUNTIMES = _HERE.parent
+_PROJECT = _RUNTIMES.parent.parent
+# What the launcher shares with us: how bundles are unpacked and packed.
+_LIBRARY = ("k8s/__init__.py", "k8s/errors.py", "k8s/local/__init__.py", "k8s/local/artifacts.py")
 USER = 10001  # manifests run every container as this user; some programs fail for one without a name
 
 _CONTAINERFILE = """FROM debian:bookworm-slim
@@ -53,6 +56,9 @@ def stage(image: Image, target: Path, uv: Path) -> None:
     """Write Containerfile, packages and freehold/ into the empty folder `target`. uv: that program's file."""
     content = target / "freehold"
     content.mkdir(parents=True)
+    for module in _LIBRARY:
+        (content / "lib" / module).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(_PROJECT / module, content / "lib" / module)
     for name in image.folders:
         shutil.copytree(_RUNTIMES / name, content / name, ignore=shutil.ignore_patterns("__pycache__"))
     if image.servers:
