@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 # mypy's Django plugin and the checks read the settings; nothing connects to this database.
 CHECK_ENV := FREEHOLD_DEBUG=true DATABASE_URL=postgresql://nobody@localhost/none
 
-.PHONY: up test check bench screenshots lock bootstrap
+.PHONY: up test test-cluster check bench screenshots lock bootstrap
 
 up:
 	@.ci/bootstrap server
