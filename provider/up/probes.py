@@ -123,7 +123,9 @@ def fresh_file(path: Path, limit_s: float) -> Probe:
 async def ask(probe: Probe, started_at: float, timeout_s: float) -> str:
     """The probe's verdict; no answer in time is a verdict too."""
     try:
-        return await asyncio.wait_for(probe(started_at), timeout_s)
+        # Not wait_for, which before Python 3.12 can lose a cancellation that comes together with the answer.
+        async with asyncio.timeout(timeout_s):
+            return await probe(started_at)
     except TimeoutError:
         return f"no answer in {timeout_s:g} s"
     except (OSError, ValueError) as error:
