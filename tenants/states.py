@@ -43,52 +43,61 @@ class RevisionState(models.TextChoices):
     FAILED = "failed"
 
 
-# from → what may follow. Anything else is a defect and raises.
-TRANSITIONS: dict[models.TextChoices, frozenset[models.TextChoices]] = {
-    CloudState.CREATING: frozenset({CloudState.ACTIVE, CloudState.CLOSING}),
-    CloudState.ACTIVE: frozenset({CloudState.SUSPENDED, CloudState.CLOSING}),
-    CloudState.SUSPENDED: frozenset({CloudState.ACTIVE, CloudState.CLOSING}),
-    CloudState.CLOSING: frozenset({CloudState.CLOSED}),
-    CloudState.CLOSED: frozenset(),
-    # `updating` also covers a restart: the instance is being brought to a new generation of its desired state.
-    InstanceState.INSTALLING: frozenset({InstanceState.RUNNING, InstanceState.FAILED, InstanceState.REMOVING}),
-    InstanceState.RUNNING: frozenset(
-        {
-            InstanceState.UPDATING,
-            InstanceState.ASLEEP,
-            InstanceState.STOPPED,
-            InstanceState.FAILED,
-            InstanceState.REMOVING,
-        }
-    ),
-    InstanceState.UPDATING: frozenset({InstanceState.RUNNING, InstanceState.FAILED, InstanceState.REMOVING}),
-    InstanceState.ASLEEP: frozenset(
-        {
-            InstanceState.WAKING,
-            InstanceState.UPDATING,
-            InstanceState.STOPPED,
-            InstanceState.FAILED,
-            InstanceState.REMOVING,
-        }
-    ),
-    InstanceState.WAKING: frozenset({InstanceState.RUNNING, InstanceState.FAILED, InstanceState.REMOVING}),
-    InstanceState.STOPPED: frozenset(
-        {InstanceState.WAKING, InstanceState.UPDATING, InstanceState.FAILED, InstanceState.REMOVING}
-    ),
-    InstanceState.FAILED: frozenset(
-        {InstanceState.RUNNING, InstanceState.UPDATING, InstanceState.STOPPED, InstanceState.REMOVING}
-    ),
-    InstanceState.REMOVING: frozenset({InstanceState.REMOVED}),
-    InstanceState.REMOVED: frozenset(),
-    WorkState.QUEUED: frozenset({WorkState.RUNNING, WorkState.SUCCEEDED, WorkState.FAILED, WorkState.CANCELLED}),
-    WorkState.RUNNING: frozenset({WorkState.SUCCEEDED, WorkState.FAILED, WorkState.CANCELLED}),
-    WorkState.SUCCEEDED: frozenset(),
-    WorkState.FAILED: frozenset(),
-    WorkState.CANCELLED: frozenset(),
-    RevisionState.QUEUED: frozenset({RevisionState.BUILDING, RevisionState.FAILED}),
-    RevisionState.BUILDING: frozenset({RevisionState.READY, RevisionState.FAILED}),
-    RevisionState.READY: frozenset(),
-    RevisionState.FAILED: frozenset(),
+# For each kind of state: from → what may follow. Anything else is a defect and raises.
+# By kind first, since members of different kinds with the same text are equal.
+TRANSITIONS: dict[type[models.TextChoices], dict[models.TextChoices, frozenset[models.TextChoices]]] = {
+    CloudState: {
+        CloudState.CREATING: frozenset({CloudState.ACTIVE, CloudState.CLOSING}),
+        CloudState.ACTIVE: frozenset({CloudState.SUSPENDED, CloudState.CLOSING}),
+        CloudState.SUSPENDED: frozenset({CloudState.ACTIVE, CloudState.CLOSING}),
+        CloudState.CLOSING: frozenset({CloudState.CLOSED}),
+        CloudState.CLOSED: frozenset(),
+    },
+    InstanceState: {
+        # `updating` also covers a restart: the instance is being brought to a new generation of its desired state.
+        InstanceState.INSTALLING: frozenset({InstanceState.RUNNING, InstanceState.FAILED, InstanceState.REMOVING}),
+        InstanceState.RUNNING: frozenset(
+            {
+                InstanceState.UPDATING,
+                InstanceState.ASLEEP,
+                InstanceState.STOPPED,
+                InstanceState.FAILED,
+                InstanceState.REMOVING,
+            }
+        ),
+        InstanceState.UPDATING: frozenset({InstanceState.RUNNING, InstanceState.FAILED, InstanceState.REMOVING}),
+        InstanceState.ASLEEP: frozenset(
+            {
+                InstanceState.WAKING,
+                InstanceState.UPDATING,
+                InstanceState.STOPPED,
+                InstanceState.FAILED,
+                InstanceState.REMOVING,
+            }
+        ),
+        InstanceState.WAKING: frozenset({InstanceState.RUNNING, InstanceState.FAILED, InstanceState.REMOVING}),
+        InstanceState.STOPPED: frozenset(
+            {InstanceState.WAKING, InstanceState.UPDATING, InstanceState.FAILED, InstanceState.REMOVING}
+        ),
+        InstanceState.FAILED: frozenset(
+            {InstanceState.RUNNING, InstanceState.UPDATING, InstanceState.STOPPED, InstanceState.REMOVING}
+        ),
+        InstanceState.REMOVING: frozenset({InstanceState.REMOVED}),
+        InstanceState.REMOVED: frozenset(),
+    },
+    WorkState: {
+        WorkState.QUEUED: frozenset({WorkState.RUNNING, WorkState.SUCCEEDED, WorkState.FAILED, WorkState.CANCELLED}),
+        WorkState.RUNNING: frozenset({WorkState.SUCCEEDED, WorkState.FAILED, WorkState.CANCELLED}),
+        WorkState.SUCCEEDED: frozenset(),
+        WorkState.FAILED: frozenset(),
+        WorkState.CANCELLED: frozenset(),
+    },
+    RevisionState: {
+        RevisionState.QUEUED: frozenset({RevisionState.BUILDING, RevisionState.FAILED}),
+        RevisionState.BUILDING: frozenset({RevisionState.READY, RevisionState.FAILED}),
+        RevisionState.READY: frozenset(),
+        RevisionState.FAILED: frozenset(),
+    },
 }
 
 
@@ -104,7 +113,7 @@ def move(row: Any, to: models.TextChoices, *, actor: str = "", **changes: Any) -
     Raises ForbiddenTransition when the table has no such arrow.
     """
     before = type(to)(row.state)
-    if to not in TRANSITIONS[before]:
+    if to not in TRANSITIONS[type(to)][before]:
         raise ForbiddenTransition(f"{type(row).__name__} {row.pk}: {before} → {to}")
     with transaction.atomic():
         if not type(row)._base_manager.filter(pk=row.pk, state=before).update(state=to, **changes):
