@@ -15,7 +15,7 @@ urlpatterns = [
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/v1/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api_docs"),
     path("api/v1/", include("tenants.api.urls")),
-    re_path(r"^api(/|$)", no_such_route),
+    re_path(r"^api(?:/|$)", no_such_route),
 ]
 
 handler400 = "provider.http_errors.bad_request"

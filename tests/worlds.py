@@ -128,7 +128,12 @@ class MemoryCluster:
             raise NotFound(spec.cloud_id)
         micros = tuple(
             BuiltMicro(
-                m.name, MicroKind.PROCESS if m.serve is None else MicroKind.STATIC, m.engine, f"{m.name}/app", "run", m.serve
+                m.name,
+                MicroKind.PROCESS if m.serve is None else MicroKind.STATIC,
+                m.engine,
+                f"{m.name}/app",
+                "run",
+                m.serve,
             )
             for m in spec.micros
         )
