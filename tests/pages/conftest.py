@@ -70,9 +70,7 @@ def operator(person: Callable[..., Person]) -> Person:
 
 def release_app(developer: User, slug: str, **columns: object) -> Release:
     values: dict[str, object] = {"name": slug, "title": slug.title(), "tagline": "Does one thing", "listed": True}
-    app = App.objects.create(
-        slug=slug, developer=developer, released_at=timezone.now(), **{**values, **columns}
-    )
+    app = App.objects.create(slug=slug, developer=developer, released_at=timezone.now(), **{**values, **columns})
     revision = Revision.objects.create(
         app=app,
         tag="heron-abcd",

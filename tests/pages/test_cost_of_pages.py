@@ -14,7 +14,9 @@ from tests.pages.conftest import Person, install, operation_of, release_app
 
 def _queries(browser: Client, path: str) -> int:
     browser.get(path)
-    with CaptureQueriesContext(connection, ) as caught:
+    with CaptureQueriesContext(
+        connection,
+    ) as caught:
         assert browser.get(path).status_code == 200
     return len(caught)
 

@@ -23,7 +23,15 @@ def _hostile(ada: Person) -> Release:
 
 def test_a_hostile_listing_stays_text(ada: Person) -> None:
     instance = install(ada, _hostile(ada), "copy")
-    pages = ("/", "/apps/", "/apps/hostile/", f"/instances/{instance.pk}/", "/cloud/", "/projects/", "/projects/hostile/")
+    pages = (
+        "/",
+        "/apps/",
+        "/apps/hostile/",
+        f"/instances/{instance.pk}/",
+        "/cloud/",
+        "/projects/",
+        "/projects/hostile/",
+    )
     for path in pages:
         page = ada.browser.get(path).content.decode()
         assert NASTY not in page and "<img src=x" not in page and "onclick=" not in page, path

@@ -125,6 +125,8 @@ def test_an_unknown_address_answers_404_in_the_consoles_look(ada: Person) -> Non
     assert "There is nothing here" in answer.content.decode()
 
 
-@pytest.mark.parametrize("path", ["../README.md", "..%2f.gitignore", ".hidden.md", "nothing.md", "../provider/settings.py"])
+@pytest.mark.parametrize(
+    "path", ["../README.md", "..%2f.gitignore", ".hidden.md", "nothing.md", "../provider/settings.py"]
+)
 def test_docs_show_nothing_but_docs(db: None, path: str) -> None:
     assert Client().get(f"/docs/{path}").status_code == 404
