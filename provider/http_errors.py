@@ -95,9 +95,7 @@ def _is_api(request: HttpRequest) -> bool:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     if _is_api(request):
         too_big = isinstance(exception, RequestDataTooBig)
-        code, text = (
-            ("too_large", "The request is too large.") if too_big else ("malformed", "The request is malformed.")
-        )
+        code, text = ("too_large", "The request is too large.") if too_big else ("malformed", "The request is malformed.")
         return JsonResponse(document(code, text), status=413 if too_big else 400)
     return defaults.bad_request(request, exception)
 

@@ -178,10 +178,7 @@ class OperationShape(serializers.Serializer[Any]):
 
 
 KEY = OpenApiParameter(
-    "Idempotency-Key",
-    OpenApiTypes.STR,
-    OpenApiParameter.HEADER,
-    description="The same key again: the same answer, once.",
+    "Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER, description="The same key again: the same answer, once."
 )
 PAGE = [
     OpenApiParameter("page", OpenApiTypes.INT, description="From 1."),
@@ -190,7 +187,7 @@ PAGE = [
 
 
 def errors(*statuses: int) -> dict[int, type[Error]]:
-    return dict.fromkeys((401, 403, *statuses), Error)
+    return {status: Error for status in (401, 403, *statuses)}
 
 
 def page_of(shape: type[serializers.Serializer[Any]]) -> type[serializers.Serializer[Any]]:

@@ -52,9 +52,7 @@ class Endpoint(APIView):
         found.is_valid(raise_exception=True)
         return dict(found.validated_data)
 
-    def once(
-        self, request: Request, act: Callable[[], Answer], asked: object = None, who: str | None = None
-    ) -> Response:
+    def once(self, request: Request, act: Callable[[], Answer], asked: object = None, who: str | None = None) -> Response:
         """`act()` once per Idempotency-Key. asked: stands for the body where that is not JSON."""
         user = who if who is not None else person(request)
         mark = fingerprint(request.method, request.get_full_path(), request.data if asked is None else asked)
@@ -73,3 +71,4 @@ def person(request: Request) -> User:
     if not isinstance(request.user, User):
         raise TypeError("this endpoint must require a token")
     return request.user
+

@@ -125,9 +125,7 @@ class Restart(Endpoint):
 class Operations(Endpoint):
     area = "instances"
 
-    @extend_schema(
-        operation_id="operations_list", responses={200: page_of(OperationShape), **errors()}, parameters=PAGE
-    )
+    @extend_schema(operation_id="operations_list", responses={200: page_of(OperationShape), **errors()}, parameters=PAGE)
     def get(self, request: Request) -> Response:
         """What went on in one's cloud, newest first."""
         return self.pages(request, access.operations_of(person(request)), operation_document)
