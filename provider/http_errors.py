@@ -81,10 +81,12 @@ def _sentences(found: Any) -> list[str]:
 
 def _headers(exc: exceptions.APIException) -> dict[str, str]:
     headers: dict[str, str] = {}
-    if isinstance(exc, exceptions.Throttled) and exc.wait is not None:
-        headers["Retry-After"] = str(int(exc.wait) + 1)
-    if getattr(exc, "auth_header", None):
-        headers["WWW-Authenticate"] = exc.auth_header
+    # Both are set by the framework's views on the way here.
+    wait, challenge = getattr(exc, "wait", None), getattr(exc, "auth_header", None)
+    if wait is not None:
+        headers["Retry-After"] = str(int(wait) + 1)
+    if challenge:
+        headers["WWW-Authenticate"] = challenge
     return headers
 
 
@@ -95,7 +97,9 @@ def _is_api(request: HttpRequest) -> bool:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     if _is_api(request):
         too_big = isinstance(exception, RequestDataTooBig)
-        code, text = ("too_large", "The request is too large.") if too_big else ("malformed", "The request is malformed.")
+        code, text = (
+            ("too_large", "The request is too large.") if too_big else ("malformed", "The request is malformed.")
+        )
         return JsonResponse(document(code, text), status=413 if too_big else 400)
     return defaults.bad_request(request, exception)
 

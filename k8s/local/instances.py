@@ -250,7 +250,9 @@ class Instance:
         run = target.runs.get(micro.name)
         if run is None:
             static_ready = micro.kind is MicroKind.STATIC and target.started
-            return MicroStatus(micro.name, MicroPhase.READY if static_ready else MicroPhase.PENDING)
+            return MicroStatus(
+                micro.name, MicroPhase.READY if static_ready else MicroPhase.PENDING, self._upstream(micro)
+            )
         phase = MicroPhase.PENDING if run.phase is MicroPhase.STOPPED else run.phase
         failed = phase is MicroPhase.FAILED
         tail = run.log_tail if failed else ""

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from tenants import access
 from tenants.api.answers import KEY, PAGE, AccountShape, IssuedTokenShape, TokenShape, errors, page_of
-from tenants.api.base import Endpoint, person
+from tenants.api.base import OPEN, Endpoint, person
 from tenants.api.requests import NewAccount, NewToken
 from tenants.api.shapes import account_document, token_document
 from tenants.api.throttles import SignIns, SignUps
@@ -28,7 +28,7 @@ class Unverified(Refused):
 
 class Accounts(Endpoint):
     authentication_classes = ()
-    permission_classes = (AllowAny,)
+    permission_classes = OPEN
     throttle_classes = (SignUps,)
 
     @extend_schema(
@@ -62,7 +62,7 @@ class Tokens(Endpoint):
         return [] if self._issues() else super().get_authenticators()
 
     def get_permissions(self) -> list:  # type: ignore[type-arg]
-        return [AllowAny()] if self._issues() else super().get_permissions()
+        return [AllowAny()] if self._issues() else list(super().get_permissions())
 
     def _issues(self) -> bool:
         request = getattr(self, "request", None)

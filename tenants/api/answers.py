@@ -1,8 +1,10 @@
 """What is answered, for the schema. The documents themselves are made in `shapes` and `tenants.representation`."""
 
+from functools import lru_cache
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, OpenApiTypes
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 
 Text = serializers.CharField
@@ -178,7 +180,10 @@ class OperationShape(serializers.Serializer[Any]):
 
 
 KEY = OpenApiParameter(
-    "Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER, description="The same key again: the same answer, once."
+    "Idempotency-Key",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="The same key again: the same answer, once.",
 )
 PAGE = [
     OpenApiParameter("page", OpenApiTypes.INT, description="From 1."),
@@ -187,9 +192,10 @@ PAGE = [
 
 
 def errors(*statuses: int) -> dict[int, type[Error]]:
-    return {status: Error for status in (401, 403, *statuses)}
+    return dict.fromkeys((401, 403, *statuses), Error)
 
 
+@lru_cache
 def page_of(shape: type[serializers.Serializer[Any]]) -> type[serializers.Serializer[Any]]:
     """The shape of a list: results and the address of the next page."""
     fields = {"results": shape(many=True), "next": serializers.URLField(allow_null=True)}

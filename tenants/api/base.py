@@ -1,21 +1,23 @@
 """What all endpoints share: scopes, strict bodies, answers given once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from rest_framework import serializers
-from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.permissions import AllowAny, BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from tenants.api.pagination import Pages
-from tenants.models import ApiToken, User
+from tenants.api.permissions import WithinScopes
+from tenants.models import User
 from tenants.services.idempotency import Answer, fingerprint, once
-from tenants.services.tokens import allows
 
 Document = dict[str, Any]
+Permissions = Sequence[type[BasePermission]]
+OPEN: Permissions = (AllowAny,)  # no token needed
 
 
 class Strict(serializers.Serializer[Any]):
@@ -29,30 +31,20 @@ class Strict(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
-class WithinScopes(BasePermission):
-    """The token's scopes cover the endpoint's area."""
-
-    message = "The token's scopes do not cover this."
-
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        token = request.auth
-        if not isinstance(token, ApiToken):
-            return False
-        return allows(token, getattr(view, "area", ""), writes=request.method not in SAFE_METHODS)
-
-
 class Endpoint(APIView):
     """area: what scopes call it."""
 
     area: ClassVar[str] = ""
-    permission_classes = (WithinScopes,)
+    permission_classes: Permissions = (WithinScopes,)
 
     def body(self, request: Request, serializer: type[Strict]) -> Document:
         found = serializer(data=request.data)
         found.is_valid(raise_exception=True)
         return dict(found.validated_data)
 
-    def once(self, request: Request, act: Callable[[], Answer], asked: object = None, who: str | None = None) -> Response:
+    def once(
+        self, request: Request, act: Callable[[], Answer], asked: object = None, who: str | None = None
+    ) -> Response:
         """`act()` once per Idempotency-Key. asked: stands for the body where that is not JSON."""
         user = who if who is not None else person(request)
         mark = fingerprint(request.method, request.get_full_path(), request.data if asked is None else asked)
@@ -71,4 +63,3 @@ def person(request: Request) -> User:
     if not isinstance(request.user, User):
         raise TypeError("this endpoint must require a token")
     return request.user
-

@@ -2,14 +2,13 @@
 
 from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps_catalog.models import App
 from apps_catalog.services import SORTS, app_by_slug, listed_apps, releases_of
 from tenants.api.answers import PAGE, AppShape, ReleaseShape, errors, page_of
-from tenants.api.base import Endpoint
+from tenants.api.base import OPEN, Endpoint
 from tenants.api.shapes import app_document, release_document
 from tenants.errors import Refused
 
@@ -17,7 +16,7 @@ QUERY_LIMIT = 200
 
 
 class Apps(Endpoint):
-    permission_classes = (AllowAny,)
+    permission_classes = OPEN
 
     @extend_schema(
         operation_id="apps_list",
@@ -34,7 +33,7 @@ class Apps(Endpoint):
 
 
 class OneApp(Endpoint):
-    permission_classes = (AllowAny,)
+    permission_classes = OPEN
 
     @extend_schema(operation_id="apps_retrieve", responses={200: AppShape, **errors(404)}, auth=[])
     def get(self, _request: Request, slug: str) -> Response:
@@ -42,7 +41,7 @@ class OneApp(Endpoint):
 
 
 class AppReleases(Endpoint):
-    permission_classes = (AllowAny,)
+    permission_classes = OPEN
 
     @extend_schema(
         operation_id="apps_releases_list",

@@ -3,7 +3,8 @@
 from typing import Any
 
 from django.db import transaction
-from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -125,7 +126,9 @@ class Restart(Endpoint):
 class Operations(Endpoint):
     area = "instances"
 
-    @extend_schema(operation_id="operations_list", responses={200: page_of(OperationShape), **errors()}, parameters=PAGE)
+    @extend_schema(
+        operation_id="operations_list", responses={200: page_of(OperationShape), **errors()}, parameters=PAGE
+    )
     def get(self, request: Request) -> Response:
         """What went on in one's cloud, newest first."""
         return self.pages(request, access.operations_of(person(request)), operation_document)

@@ -114,9 +114,7 @@ class Revision(Endpoint):
 class Releases(Endpoint):
     area = "projects"
 
-    @extend_schema(
-        operation_id="releases_list", responses={200: page_of(ReleaseShape), **errors(404)}, parameters=PAGE
-    )
+    @extend_schema(operation_id="releases_list", responses={200: page_of(ReleaseShape), **errors(404)}, parameters=PAGE)
     def get(self, request: Request, slug: str) -> Response:
         app = access.project_for(person(request), slug)
         return self.pages(request, app.releases.order_by("-created_at"), release_document)

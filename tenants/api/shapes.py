@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from apps_catalog.models import App, Release
-from apps_catalog.models import Revision
+from apps_catalog.models import App, Release, Revision
 from tenants.models import ApiToken, Cloud, Instance, Operation, Quota, User
 from tenants.representation import instance_document, moment, operation_document, revision_document
 from tenants.services.instances import InstallPlan

@@ -35,7 +35,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if verb == "env":
             body = os.environ.get(rest, "")
         if verb == "read":
-            body = open(notes).read()
+            body = open(notes).read() if os.path.exists(notes) else "nothing"
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

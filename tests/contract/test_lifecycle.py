@@ -56,7 +56,7 @@ def test_a_restart_replaces_the_processes(tenant: Tenant) -> None:
     again = replace(spec, generation=2, restart=1)
     upstream = tenant.run(again)
     assert tenant.status(again).restart == 1
-    assert tenant.lane.get(upstream, "/read") == ""  # its /tmp is a new one
+    assert tenant.lane.get(upstream, "/read") == "nothing"  # its /tmp is a new one
 
 
 def test_deleting_stops_it_and_may_be_repeated(tenant: Tenant) -> None:
