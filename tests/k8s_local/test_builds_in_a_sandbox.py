@@ -6,20 +6,28 @@ from tests.k8s_local.conftest import needs_root
 from tests.k8s_local.test_network_of_a_sandbox import listener
 
 pytestmark = needs_root
+PROBE = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), 1)
+    print("reached", *sys.argv[1:])
+except OSError:
+    print("closed")
+"""
 
 
 def output(tenant: Tenant, *commands: str) -> list[str]:
-    spec = tenant.build(PAGE, BuildMicro("site", "static", "site", serve=".", commands=commands))
+    spec = tenant.build(
+        {**PAGE, "site/probe.py": PROBE}, BuildMicro("site", "static", "site", serve=".", commands=commands)
+    )
     status = finished(tenant, spec)
     assert status.phase is JobPhase.SUCCEEDED, status.reason
     return [line.text for line in tenant.lane.cluster.build_logs(spec.cloud_id, spec.job_id)]
 
 
 def test_a_build_reaches_neither_the_gate_nor_any_address_directly(tenant: Tenant, plan: NetworkPlan) -> None:
-    connect = "import socket; socket.create_connection((\\"{0}\\", {1}), 1)"
-    probe = f"python3 -c '{connect}' 2>/dev/null && echo reached {{0}} {{1}} || echo closed"
     with listener(plan.gate_address, 18000), listener("0.0.0.0") as port:
-        lines = output(tenant, *(probe.format(plan.gate_address, number) for number in (18000, port)))
+        lines = output(tenant, *(f"python3 probe.py {plan.gate_address} {number}" for number in (18000, port)))
     assert lines.count("closed") == 2
     assert not any(line.startswith("reached") for line in lines)
 
