@@ -14,6 +14,9 @@ def main() -> None:
         from provider.up.command import main as up
 
         sys.exit(up(sys.argv[2:]))
+    from provider.up.attach import adopt_environment
+
+    adopt_environment()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "provider.settings")
     from django.core.management import execute_from_command_line
 

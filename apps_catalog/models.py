@@ -71,6 +71,7 @@ class Revision(models.Model):
     tag = models.CharField(max_length=40)
     state = models.CharField(max_length=12, default="queued")
     state_reason = models.TextField(blank=True)
+    log_tail = models.TextField(blank=True, help_text="The build's last lines, where it failed.")
     source = models.CharField(max_length=80)
     source_bytes = models.PositiveBigIntegerField()
     spacefile: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField()

@@ -1,18 +1,75 @@
 """Background work. Tasks carry ids only, read the row again, and succeed when there is nothing left to do."""
 
+import logging
 from functools import partial
+from typing import Any
 
-from celery import shared_task
+import redis
+from celery import Task, shared_task
 from django.db import transaction
+from kombu.exceptions import OperationalError
+
+from tenants.reconcile import builds, clouds, instances, orphans, unsettled
+
+log = logging.getLogger(__name__)
 
 
 @shared_task
 def reconcile_cloud(cloud_id: str) -> None:
-    from tenants.reconcile import clouds
+    for instance_id in clouds.reconcile(cloud_id):
+        _send(reconcile_instance, instance_id)
 
-    clouds.reconcile(cloud_id)
+
+@shared_task
+def reconcile_instance(instance_id: str) -> None:
+    instances.reconcile(instance_id)
+
+
+@shared_task
+def reconcile_build(revision_id: str) -> None:
+    for waiting_id in builds.reconcile(revision_id):
+        _send(reconcile_build, waiting_id)
+
+
+@shared_task
+def sweep() -> None:
+    """Enqueue whatever is not settled and due. The broker may have lost everything: this finds it again."""
+    for task, found in (
+        (reconcile_cloud, unsettled.clouds()),
+        (reconcile_instance, unsettled.instances()),
+        (reconcile_build, unsettled.builds()),
+    ):
+        for row_id in found:
+            _send(task, row_id)
+
+
+@shared_task
+def tidy() -> None:
+    """Once a minute: report what the cluster holds without a row, and drop rows that have served."""
+    orphans.look()
+    unsettled.prune()
 
 
 def enqueue_cloud(cloud_id: str) -> None:
-    """Reconcile once the caller's transaction is committed."""
-    transaction.on_commit(partial(reconcile_cloud.delay, cloud_id))
+    """Reconcile once the caller's transaction is committed. A broker that is down costs seconds: the sweep does it."""
+    transaction.on_commit(partial(_send, reconcile_cloud, cloud_id))
+
+
+def enqueue_instance(instance_id: str) -> None:
+    transaction.on_commit(partial(_send, reconcile_instance, instance_id))
+
+
+def enqueue_build_now(revision_id: str) -> None:
+    """For callers outside a transaction."""
+    _send(reconcile_build, revision_id)
+
+
+def enqueue_build(revision_id: str) -> None:
+    transaction.on_commit(partial(_send, reconcile_build, revision_id))
+
+
+def _send(task: "Task[Any, Any]", row_id: str) -> None:
+    try:
+        task.apply_async((row_id,), retry=False)
+    except (OperationalError, redis.RedisError) as error:
+        log.warning("enqueue_failed task=%s id=%s error=%s", task.name, row_id, error)

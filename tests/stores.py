@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from provider.up import home, machine, postgres, probes, secretfile, table
+from provider.up.child import SOURCE
 from provider.up.complaint import Complaint
 from provider.up.process import Process
 
@@ -26,7 +27,7 @@ START_TIMEOUT_S = 30
 
 def _homes() -> Iterator[Path]:
     """One per checkout and simultaneous run."""
-    name = table.SOURCE.as_posix().strip("/").replace("/", "-")
+    name = SOURCE.as_posix().strip("/").replace("/", "-")
     for number in range(20):
         yield Path(tempfile.gettempdir()) / f"freehold-tests-{os.geteuid()}-{name}-{number}"
 
@@ -73,8 +74,7 @@ def start() -> None:
     _empty(place)
     place = home.prepare(place.path)
     secrets = secretfile.load(place.path)
-    passwords = (secrets["FREEHOLD_DB_OWNER_PASSWORD"], secrets["FREEHOLD_DB_PASSWORD"])
-    database = postgres.Cluster(place.path, place.ports.postgres, *passwords, UNSAFE_BUT_QUICK)
+    database = postgres.cluster(place, secrets, UNSAFE_BUT_QUICK)
     database.ensure_data()
     plan = table.Plan(place, 8000, 8443, database, secrets, None)
     for process in table.stores(plan):

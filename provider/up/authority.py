@@ -3,6 +3,7 @@
 It may speak for `localhost` names only (RFC 5280 name constraints), so a person who trusts it trusts it for nothing else.
 """
 
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -113,3 +114,7 @@ def ensure(home: Path, names: tuple[str, ...]) -> None:
 def _covers(leaf: x509.Certificate, names: tuple[str, ...]) -> bool:
     alternative = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     return set(names) <= set(alternative.value.get_values_for_type(x509.DNSName))
+
+
+if __name__ == "__main__":
+    ensure(Path(sys.argv[1]), tuple(sys.argv[2:]))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
+SOURCE = Path(__file__).resolve().parent.parent.parent
 READ_LIMIT_BYTES = 256 * 1024
 
 
@@ -94,6 +95,7 @@ class Nursery:
             process = subprocess.Popen(  # noqa: SIM115
                 ("setpriv", "--pdeathsig", "TERM", "--", *argv),
                 env=dict(env),
+                cwd=SOURCE,
                 stdin=subprocess.DEVNULL,
                 stdout=write_end,
                 stderr=write_end,

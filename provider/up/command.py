@@ -4,11 +4,13 @@ import argparse
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
-from provider.up import home, machine, postgres, secretfile, status, table
+from provider.up import attach, home, machine, postgres, secretfile, status, table
+from provider.up.child import SOURCE
 from provider.up.complaint import Complaint
 from provider.up.firsttime import Preparation
 from provider.up.logs import say
@@ -21,9 +23,7 @@ LEAF_AGE_S = 300 * 86_400
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8000, help="plain http port of the gate (8000)")
     parser.add_argument("--tls-port", type=int, default=8443, help="https port of the gate (8443)")
-    parser.add_argument(
-        "--home", type=Path, default=Path(os.environ.get("FREEHOLD_HOME") or "var"), help="state (var/)"
-    )
+    parser.add_argument("--home", type=Path, default=attach.default_home(), help="state (var/)")
 
 
 def main(arguments: list[str]) -> int:
@@ -35,6 +35,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     os.umask(0o077)
     try:
+        machine.check_isolation()
         machine.check_tools()
         place = home.prepare(options.home)
         home.lock(place)
@@ -51,11 +52,10 @@ async def _up(place: home.Home, port: int, tls_port: int) -> None:
     _check_ports(place, port, tls_port)
     secrets = secretfile.load(place.path)
     _ensure_certificates(place.path)
-    database = postgres.Cluster(
-        place.path, place.ports.postgres, secrets["FREEHOLD_DB_OWNER_PASSWORD"], secrets["FREEHOLD_DB_PASSWORD"], {}
-    )
+    database = postgres.cluster(place, secrets)
     database.ensure_data()
-    preparation = Preparation(place, table.SOURCE)
+    attach.remember(place, port, tls_port)
+    preparation = Preparation(place, SOURCE)
     steps = preparation.environment(database.url(owner=True)) if preparation.needed else None
     plan = table.Plan(place, port, tls_port, database, secrets, steps)
     supervisor = Supervisor(place, table.full(plan))
@@ -74,9 +74,8 @@ def _ensure_certificates(folder: Path) -> None:
     leaf = folder / "gate.pem"
     if leaf.exists() and (folder / "ca.pem").exists() and time.time() - leaf.stat().st_mtime < LEAF_AGE_S:
         return
-    from provider.up import authority  # the library costs 10 MiB for as long as the supervisor runs
-
-    authority.ensure(folder, LEAF_NAMES)
+    # In a process of its own: the library would cost 10 MiB for as long as the supervisor runs.
+    subprocess.run((sys.executable, "-m", "provider.up.authority", str(folder), *LEAF_NAMES), cwd=SOURCE, check=True)
 
 
 def _check_ports(place: home.Home, port: int, tls_port: int) -> None:

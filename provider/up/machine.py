@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 from provider.up.complaint import Complaint
+from provider.up.logs import say
 
 PACKAGES = {
     "redis-server": "redis-server",
@@ -25,6 +26,17 @@ def check_tools() -> None:
     missing = sorted({package for tool, package in wanted.items() if shutil.which(tool) is None})
     if missing:
         raise Complaint(f"Missing programs: install them with `apt-get install {' '.join(missing)}`.")
+
+
+def check_isolation() -> None:
+    """Without root, apps are not kept apart from this machine: that must be wanted, and is said each time."""
+    if os.geteuid() == 0:
+        return
+    if os.environ.get("FREEHOLD_ALLOW_UNISOLATED", "").lower() not in ("1", "true", "yes"):
+        raise Complaint(
+            "Without root, apps are not isolated from this machine: run as root, or set FREEHOLD_ALLOW_UNISOLATED=true."
+        )
+    say("Not root: apps share this machine's network and its limits, and can reach what you can reach.")
 
 
 def check_port(port: int, option: str) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provider.up.complaint import Complaint
+from provider.up.home import Home
 from provider.up.ports import postgres_uid
 from provider.up.secretfile import write_private
 
@@ -100,6 +101,12 @@ class Cluster:
             f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {APP}",
         )
         return "".join(f"{statement}\n" for statement in grants)
+
+
+def cluster(home: Home, secrets: Mapping[str, str], settings: Mapping[str, str] | None = None) -> Cluster:
+    """The one of this home."""
+    passwords = (secrets["FREEHOLD_DB_OWNER_PASSWORD"], secrets["FREEHOLD_DB_PASSWORD"])
+    return Cluster(home.path, home.ports.postgres, *passwords, settings or {})
 
 
 def _run(argv: tuple[str, ...], text: str) -> None:

@@ -11,15 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provider.up import node, postgres, probes
+from provider.up.child import SOURCE
 from provider.up.home import Home
 from provider.up.process import Process
 
-SOURCE = Path(__file__).resolve().parent.parent.parent
 CONSOLE_HOST = "freehold.localhost"
 APPS_DOMAIN = "apps.localhost"
 # What the platform's own variables are called: everything else of the person's environment (proxies, package mirrors)
 # is handed on.
 OWN_NAMES = ("FREEHOLD_", "DATABASE_URL", "REDIS_URL", "CLUSTER_URL", "SECRET_KEY", "DJANGO_", "PYTEST_")
+GATE_LAG_S = 5.0  # without the agent's heartbeat for this long cookies stop counting
+PREPARE_RUNTIME = (
+    "import sys; from pathlib import Path; from k8s.runtimes.python.prepare import prepare;"
+    "prepare(Path(sys.argv[1]), Path(sys.argv[2]))"
+)
 
 
 @dataclass(frozen=True)
@@ -129,19 +134,22 @@ def services(plan: Plan) -> tuple[Process, ...]:
     data = ("postgres", "redis", *(process.name for process in first_steps(plan)))
     celery = (*_module("celery"), "-A", "provider.celery")
     runtime = home.path / "runtime" / "python"
+    # The static server shares the folder of unpacked artifacts with the node agent.
+    folders = ("--store", str(home.path / "store"), "--bundles", str(home.path / "node" / "bundles"))
+    static = ("--listen", f"127.0.0.1:{ports.static}", *folders)
     return (
-        Process("runtime", _module("k8s.runtimes.python", str(runtime), "--uv", _tool("uv")), env, once=True),
+        Process("runtime", (sys.executable, "-c", PREPARE_RUNTIME, str(runtime), _tool("uv")), env, once=True),
         Process(
             name="node",
             argv=_module("k8s.local.agent", *node.arguments(home, plan.port, plan.tls_port, CONSOLE_HOST, _tool("uv"))),
             env=env,
-            probe=probes.unix(node.socket(home)),
+            probe=node.ping(home),
             after=("runtime",),
             keeps_children=True,
             before_stop=node.shutdown(home),
             stop_timeout_s=30,
         ),
-        Process("static", _module("k8s.runtimes.static"), env, probes.tcp(ports.static)),
+        Process("static", _module("k8s.runtimes.static", *static), bare_environment(home), probes.tcp(ports.static)),
         Process(
             name="web",
             argv=_granian("wsgi", "provider.wsgi:application", ports.web, "--blocking-threads", "8"),
@@ -183,19 +191,24 @@ def services(plan: Plan) -> tuple[Process, ...]:
         ),
         Process("observer", _manage("observe"), env, after=data),
         Process(
+            name="gate",
+            argv=_module("provider.gate.serve"),
+            env=env | {"FREEHOLD_GATE_BRIDGE": node.bridge_address(home)},
+            probe=probes.tcp(plan.port),
+            after=("web",),
+            stop_signal=signal.SIGUSR1,  # lets running requests end
+            stop_timeout_s=3,
+        ),
+        Process(
             name="gate-agent",
             argv=_module("provider.gate.agent"),
             env=env,
-            after=data,
+            probe=probes.heartbeat(home.run / "gate-agent.json", GATE_LAG_S),
+            after=("gate",),
         ),
         Process(
-            name="gate",
-            argv=("haproxy", "-db", "-f", str(home.path / "gate" / "haproxy.cfg")),
-            env=env,
-            probe=probes.tcp(plan.port),
-            after=("web",),
+            "seed", _manage("seed"), env, after=("node", "live", "worker", "beat", "observer", "gate-agent"), once=True
         ),
-        Process("seed", _manage("seed"), env, after=("node", "live", "worker", "beat", "observer", "gate"), once=True),
     )
 
 

@@ -30,9 +30,12 @@ class ApiToken(models.Model):
 
 
 class IdempotencyRecord(models.Model):
-    """The answer to a mutating request that carried an Idempotency-Key. status 0: the first one is still at work."""
+    """The answer to a mutating request that carried an Idempotency-Key, written together with its effect.
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    scope: whose key it is: a user's id, or a keyed hash of the address of somebody who is signing up.
+    """
+
+    scope = models.CharField(max_length=80)
     key = models.CharField(max_length=200)
     fingerprint = models.CharField(max_length=64)
     status = models.PositiveSmallIntegerField(default=0)
@@ -40,5 +43,5 @@ class IdempotencyRecord(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["user", "key"], name="idempotency_key_once")]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["scope", "key"], name="idempotency_key_once")]
         indexes: ClassVar = [models.Index(fields=["created_at"], name="idempotency_age")]

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from provider.up.child import SOURCE
 from provider.up.home import Home, run_folder
-from provider.up.table import SOURCE
 
 Answer = TypeVar("Answer")
 

@@ -58,7 +58,7 @@ class StaticApp:
 
     async def _serve(self, scope: Mapping[str, Any], headers: Headers, send: Send, found: Found) -> None:
         if found.redirect:
-            await _short(send, 308, b"", {b"location": _with_slash(scope)})
+            await _short(send, 302, b"", {b"location": _with_slash(scope)})
         elif found.path is None:
             await _short(send, 404, b"not found\n")
         else:

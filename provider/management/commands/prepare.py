@@ -8,8 +8,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
-from provider import installation
 from tenants.models import User
+from tenants.services import installation
 
 
 class Command(BaseCommand):
@@ -17,7 +17,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         call_command("migrate", interactive=False, verbosity=1)
-        installation.ensure()
+        installation.prepare()
         call_command("collectstatic", interactive=False, verbosity=0)
         email = os.environ.get("FREEHOLD_OPERATOR_EMAIL")
         if email and not User.objects.filter(is_superuser=True).exists():

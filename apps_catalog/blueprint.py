@@ -1,0 +1,75 @@
+"""What an installed copy of a revision consists of: its Spacefile and what the builder made of it, side by side."""
+
+import json
+from dataclasses import dataclass
+
+from apps_catalog.models import Revision
+from apps_catalog.spacefile import Spacefile
+
+PROCESS, STATIC = "process", "static"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One micro. mount: "" for the primary. presets: (name, default) of settings that its owner may fill in.
+
+    kind, root, command, serve, python_path: as the builder wrote them into the artifact's manifest.
+    """
+
+    name: str
+    mount: str
+    kind: str
+    engine: str
+    root: str
+    command: str | None
+    serve: str | None
+    python_path: tuple[str, ...]
+    public_routes: tuple[str, ...]
+    presets: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """volume_path is absolute inside the sandbox, None for apps without a volume; volume_mib is then 0."""
+
+    parts: tuple[Part, ...]
+    volume_path: str | None
+    volume_mib: int
+
+    @property
+    def processes(self) -> int:
+        return sum(part.kind == PROCESS for part in self.parts)
+
+    @property
+    def settings(self) -> frozenset[str]:
+        """Names that `config` of an instance may have."""
+        return frozenset(name for part in self.parts for name, _ in part.presets)
+
+
+def spacefile_of(revision: Revision) -> Spacefile:
+    return Spacefile.model_validate_json(json.dumps(revision.spacefile))
+
+
+def blueprint_of(revision: Revision) -> Blueprint:
+    """Raises ValueError for a revision that is not built."""
+    if revision.manifest is None:
+        raise ValueError(f"revision {revision.pk} has no manifest")
+    spacefile = spacefile_of(revision)
+    built = {micro["name"]: micro for micro in revision.manifest["micros"]}
+    parts = tuple(
+        Part(
+            name=micro.name,
+            mount=micro.mount,
+            kind=built[micro.name]["kind"],
+            engine=built[micro.name]["engine"],
+            root=built[micro.name]["root"],
+            command=built[micro.name].get("command"),
+            serve=built[micro.name].get("serve"),
+            python_path=tuple(built[micro.name].get("python_path", ())),
+            public_routes=micro.routes,
+            presets=tuple((preset.name, preset.default) for preset in micro.presets.env),
+        )
+        for micro in spacefile.micros
+    )
+    volume = spacefile.volume
+    return Blueprint(parts, volume.path if volume else None, volume.size_mib if volume else 0)

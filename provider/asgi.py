@@ -1,0 +1,29 @@
+"""What the live process serves: streams, through Django, and the gate's decisions, apart from it."""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "provider.settings")
+
+from django.core.asgi import get_asgi_application
+
+_django = get_asgi_application()
+
+# Models can be imported only now.
+from provider.gate import decide  # noqa: E402
+from provider.gate.decide import Receive, Scope, Send  # noqa: E402
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "lifespan":
+        await _live(receive, send)
+    elif scope["type"] == "http" and scope["path"] == decide.PATH:
+        await decide.endpoint(scope, receive, send)
+    else:
+        await _django(scope, receive, send)
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """Django knows no lifespan events; nothing is to be done at either end."""
+    for event in ("startup", "shutdown"):
+        await receive()
+        await send({"type": f"lifespan.{event}.complete"})

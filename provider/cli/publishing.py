@@ -1,0 +1,145 @@
+"""`validate`, `push` and `release`: from a folder to something others install."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from apps_catalog.bundles import BundleError
+from apps_catalog.packing import pack
+from apps_catalog.spacefile import Spacefile, SpacefileErrors, parse
+from provider.cli import operations, project
+from provider.cli.api import Document
+from provider.cli.failures import Failure
+from provider.cli.session import AsJson, Session, Url, session, showing_failures
+
+Dir = Annotated[Path, typer.Option("--dir", "-d", help="The folder with the Spacefile.")]
+Name = Annotated[str | None, typer.Option("--name", "-n", help="The project's name on the first push.")]
+Open = Annotated[bool, typer.Option("--open", help="Open the result in the browser.")]
+SkipLogs = Annotated[bool, typer.Option("--skip-logs", help="Do not show the build's log.")]
+Revision = Annotated[str | None, typer.Option("--revision", "--rid", help="Which revision; the last push by default.")]
+Listed = Annotated[bool, typer.Option("--listed", help="Show it in the catalog to everyone.")]
+Channel = Annotated[str, typer.Option("--channel", help="stable or beta.")]
+Notes = Annotated[str, typer.Option("--notes", help="What is new, for the people who use it.")]
+Version = Annotated[
+    str | None, typer.Option("--version", "-v", help="Such as 1.2.0; the provider makes one up by default.")
+]
+HERE = Path()
+
+
+def validate(directory: Dir = HERE, as_json: AsJson = False) -> None:
+    """Check the Spacefile without sending anything."""
+    with showing_failures(as_json) as screen:
+        spacefile = _checked(project.folder(directory))
+        screen.say(f"The Spacefile is valid: {_names(spacefile)}.", "green")
+        for warning in spacefile.warnings:
+            screen.say(f"  note: {warning}", "yellow")
+        warnings = [str(warning) for warning in spacefile.warnings]
+        screen.document({"valid": True, "micros": [micro.name for micro in spacefile.micros], "warnings": warnings})
+
+
+def push(
+    directory: Dir = HERE,
+    name: Name = None,
+    open_it: Open = False,
+    skip_logs: SkipLogs = False,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send the folder and build it. The first push makes a project of it."""
+    with session(url, as_json) as here:
+        root = project.folder(directory)
+        _checked(root)
+        meta = _project_of(here, root, name)
+        revision = _send(here, root, meta)
+        if not skip_logs:
+            _show_build(here, f"projects/{meta.id}/revisions/{revision['id']}/logs/")
+        done = operations.wait_for(here.api, here.screen, revision["operation"], title="Building")
+        operations.require_success(done, "Mend the folder and push again.")
+        project.write_meta(root, replace(meta, revision=revision["id"]))
+        revision = here.api.get(f"projects/{meta.id}/revisions/{revision['id']}/")
+        here.screen.say(f"Built {meta.id} ({revision['size_bytes'] / 2**20:.1f} MiB).", "green")
+        here.screen.say("Next: `freehold release` lets others install it.")
+        here.screen.document({"project": meta.id, "revision": revision, "operation": done})
+        if open_it:
+            typer.launch(f"{here.api.url}/projects/{meta.id}/")
+
+
+def release(
+    directory: Dir = HERE,
+    revision: Revision = None,
+    version: Version = None,
+    notes: Notes = "",
+    channel: Channel = "stable",
+    listed: Listed = False,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let others install what was pushed last."""
+    with session(url, as_json) as here:
+        root = project.folder(directory)
+        meta = project.linked(root, here.api.url)
+        chosen = revision or meta.revision
+        if not chosen:
+            raise Failure("Nothing was built from this folder yet. Run: freehold push", code="not_pushed")
+        body: Document = {"revision": chosen, "notes": notes, "channel": channel, "listed": listed}
+        # Not part of what is pushed: the page in the catalog may change without a new build.
+        more = {"version": version, "discovery": project.discovery(root)}
+        body |= {key: value for key, value in more.items() if value is not None}
+        made = here.api.post(f"projects/{meta.id}/releases/", body)
+        here.screen.say(f"Released {meta.id} {made.get('version', '')} on {channel}.", "green")
+        here.screen.say(f"Its page: {here.api.url}/apps/{meta.id}/")
+        here.screen.say(f"Next: `freehold install {meta.id}`")
+        here.screen.document({"project": meta.id, "release": made})
+
+
+def _checked(root: Path) -> Spacefile:
+    try:
+        return parse((root / "Spacefile").read_bytes())
+    except SpacefileErrors as error:
+        problems = [str(problem) for problem in error.problems]
+        raise Failure(str(error), code="invalid", field="Spacefile", detail={"problems": problems}) from error
+
+
+def _names(spacefile: Spacefile) -> str:
+    return ", ".join(f"{micro.name} ({micro.engine})" for micro in spacefile.micros)
+
+
+def _project_of(here: Session, root: Path, name: str | None) -> project.Meta:
+    if project.read_meta(root) is not None:
+        return project.linked(root, here.api.url)
+    made = here.api.post("projects/", {"name": name or root.name})
+    meta = project.Meta(id=made["slug"], name=made["name"], alias=made["slug"], url=here.api.url)
+    project.write_meta(root, meta)
+    here.screen.say(f"Created the project {meta.id}.")
+    return meta
+
+
+def _send(here: Session, root: Path, meta: project.Meta) -> Document:
+    as_of = project.commit_date(root)
+    with tempfile.TemporaryFile() as bundle:
+        try:
+            packed = pack(root, bundle)
+        except BundleError as error:
+            raise Failure(error.message, code="invalid", field=error.field) from error
+        except OSError as error:
+            raise Failure(f"{error.filename} cannot be read: {error.strerror}", code="unreadable") from error
+        here.screen.say(f"Sending {len(packed.names)} files, {bundle.tell() / 2**20:.1f} MiB packed.")
+        fields = {"as_of": as_of} if as_of else {}
+        with here.screen.waiting("Sending"):
+            return here.api.upload(f"projects/{meta.id}/revisions/", bundle, fields)
+
+
+def _show_build(here: Session, path: str) -> None:
+    """The build's log as it comes. When the stream breaks, waiting for the operation says how it ended."""
+    if here.screen.as_json:
+        return
+    try:
+        for event in here.api.stream(path, follow="true"):
+            if event.name == "end":
+                return
+            here.screen.say(f"  {event.data}", "dim")
+    except Failure as failure:
+        here.screen.say(f"(The log cannot be shown any further: {failure})", "yellow")

@@ -1,0 +1,63 @@
+"""What a command shows: lines for people as it goes, or one JSON document at its end and nothing else."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from provider.cli.failures import Failure
+
+
+class Screen:
+    """On a terminal with colours and a spinner; into a pipe or file plain lines without either."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self._out = Console(highlight=False, soft_wrap=True, quiet=as_json)
+        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    @property
+    def is_terminal(self) -> bool:
+        return self._out.is_terminal and not self.as_json
+
+    def say(self, text: str, style: str = "") -> None:
+        """One line; `text` is shown as it is, whatever brackets or control characters a stranger put into it."""
+        self._out.print(Text(_printable(text), style=style))
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        if not self.is_terminal:
+            for row in rows:
+                self.say("\t".join(row))
+            return
+        table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+        for row in rows:
+            table.add_row(*(Text(_printable(cell)) for cell in row))
+        self._out.print(table, soft_wrap=False)
+
+    @contextmanager
+    def waiting(self, text: str) -> Iterator[None]:
+        """A spinner beside `text` on a terminal, nothing elsewhere."""
+        if not self.is_terminal:
+            yield
+            return
+        with self._out.status(Text(_printable(text))):
+            yield
+
+    def document(self, data: Any) -> None:
+        """The command's result for programs; shown in JSON mode only, exactly once."""
+        if self.as_json:
+            print(json.dumps(data, indent=2, ensure_ascii=False))  # noqa: T201 - the one place that writes documents
+
+    def failure(self, failure: Failure) -> None:
+        self.document(failure.document())
+        where = f" ({failure.field})" if failure.field else ""
+        self._err.print(Text(f"Error{where}: {_printable(str(failure))}", style="red"))
+
+
+def _printable(text: str) -> str:
+    """Without the control characters by which a stranger's log line could repaint the terminal."""
+    return "".join(char for char in text if char.isprintable() or char in "\n\t")

@@ -1,0 +1,210 @@
+"""`python -m provider.gate.agent`: keeps the maps of the running proxy equal to the database. Imports no Django.
+
+It reads everything once, then a change feed; after every successful read it writes a heartbeat into the proxy, and without
+one for 5 s the proxy believes no cookie by itself. Only one per proxy.
+"""
+
+import json
+import logging
+import os
+import secrets
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import redis
+from redis.client import PubSub
+
+from provider.gate import feed
+from provider.gate.appsession import parse_keys
+from provider.gate.proxy import Proxy, ProxyUnavailable
+
+log = logging.getLogger("gate-agent")
+
+POLL_S = 0.4
+COMPARE_S = 60.0
+CHANNEL = "gate"
+
+
+@dataclass(frozen=True)
+class AgentConfig:
+    database_url: str
+    redis_url: str
+    proxy: Proxy
+    status_file: Path
+    session_keys: dict[str, str]
+
+
+def from_environment(environ: Mapping[str, str] = os.environ) -> AgentConfig:
+    """The names are those of provider/settings.py. Raises KeyError naming what must be set."""
+    home = Path(environ["FREEHOLD_HOME"])
+    run = Path(environ.get("FREEHOLD_RUN") or home / "run")
+    return AgentConfig(
+        database_url=environ["DATABASE_URL"],
+        redis_url=environ.get("REDIS_URL") or f"unix://{run}/redis.sock",
+        proxy=Proxy(run / "gate.sock", home / "gate"),
+        status_file=run / "gate-agent.json",
+        session_keys=parse_keys(environ["FREEHOLD_SESSION_KEYS"].split(",")),
+    )
+
+
+class Nudges:
+    """Waits for a word that something changed. Without Redis it only waits: polling finds the change as well."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._subscription: PubSub | None = None
+
+    def wait(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        try:
+            heard = self._listen(timeout_s)
+            while heard and self._listen(0.0):
+                pass  # one reading serves all that are waiting
+        except (redis.RedisError, OSError):
+            self._subscription = None
+            time.sleep(max(0.0, deadline - time.monotonic()))
+
+    def _listen(self, timeout_s: float) -> bool:
+        if self._subscription is None:
+            client = redis.Redis.from_url(self._url, socket_connect_timeout=1)
+            self._subscription = client.pubsub(  # type: ignore[no-untyped-call]
+                ignore_subscribe_messages=True
+            )
+            self._subscription.subscribe(CHANNEL)
+        return self._subscription.get_message(timeout=timeout_s) is not None
+
+
+@dataclass
+class Agent:
+    """`step` brings the proxy up to date once. token marks a proxy that this agent has filled."""
+
+    config: AgentConfig
+    connection: "psycopg.Connection | None" = None
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+    placements: dict[str, feed.Placement] = field(default_factory=dict)
+    cursor: feed.Cursor | None = None
+    compared_at: float = 0.0
+    lag_s: float = 0.0
+    revoked: int = 0
+
+    def step(self) -> None:
+        """Raises psycopg.Error or ProxyUnavailable; then nothing was confirmed, and the next call starts where needed."""
+        began = time.time()
+        connection = self._connected()
+        filled = any(entry.key == "loaded" and entry.value == self.token for entry in self._proxy.entries("state"))
+        if self.cursor is None or not filled or time.monotonic() - self.compared_at > COMPARE_S:
+            self._load(connection)
+        else:
+            self._follow(connection, self.cursor)
+        # The time before the read: what was committed later may be unknown to the proxy.
+        self._proxy.overwrite("beat", str(int(began)))
+
+    @property
+    def _proxy(self) -> Proxy:
+        return self.config.proxy
+
+    def _connected(self) -> psycopg.Connection:
+        if self.connection is None or self.connection.closed:
+            self.connection = psycopg.connect(
+                self.config.database_url, autocommit=True, connect_timeout=3, application_name="gate-agent"
+            )
+            self.connection.execute("SET statement_timeout = '20s'")
+        return self.connection
+
+    def _load(self, connection: psycopg.Connection) -> None:
+        """Everything, and in an order in which nobody is let in too early: hosts come last."""
+        snapshot = feed.load_all(connection)
+        wanted: dict[str, dict[str, str]] = {"revoked": snapshot.revoked, "keys": self.config.session_keys}
+        for name in feed.PLACED:
+            wanted[name] = {}
+        for entries in snapshot.placements.values():
+            for name, key, value in entries:
+                wanted[name][key] = value
+        wrong = {name: count for name, entries in wanted.items() if (count := self._proxy.converge(name, entries))}
+        if wrong:
+            log.info("gate_loaded corrected=%s", json.dumps(wrong).replace(" ", ""))
+        self.placements, self.cursor = snapshot.placements, snapshot.cursor
+        self.revoked, self.compared_at = len(snapshot.revoked), time.monotonic()
+        self._proxy.overwrite("loaded", self.token)
+
+    def _follow(self, connection: psycopg.Connection, cursor: feed.Cursor) -> None:
+        found, after = feed.changes(connection, cursor)
+        for sid in feed.load_revoked(connection, found.sessions) if found.sessions else ():
+            self._proxy.put("revoked", sid, "1")
+            self.revoked += 1
+        if found.instances:
+            self._place(found.instances, feed.load_placements(connection, found.instances))
+        if found.oldest:
+            self.lag_s = max(0.0, (datetime.now(UTC) - found.oldest).total_seconds())
+        self.cursor = after
+
+    def _place(self, ids: list[str], now: dict[str, feed.Placement]) -> None:
+        """Apply the difference. All that goes, goes first: a place may have passed from one instance to another."""
+        nothing: feed.Placement = frozenset()
+        for instance_id in ids:
+            for name, key, _ in self.placements.get(instance_id, nothing) - now.get(instance_id, nothing):
+                self._proxy.drop(name, key)
+        for instance_id in ids:
+            for name, key, value in now.get(instance_id, nothing) - self.placements.get(instance_id, nothing):
+                self._proxy.put(name, key, value)
+            if instance_id in now:
+                self.placements[instance_id] = now[instance_id]
+            else:
+                self.placements.pop(instance_id, None)
+
+
+def write_status(agent: Agent, error: str) -> None:
+    """gate-agent.json for /healthz.
+
+    beat: when a read last succeeded (epoch seconds, 0: never); lag_s: how long the last change took to get here.
+    """
+    previous = agent.config.status_file
+    status = {
+        "pid": os.getpid(),
+        "beat": 0.0 if error else time.time(),
+        "lag_s": round(agent.lag_s, 3),
+        "instances": len(agent.placements),
+        "revoked": agent.revoked,
+        "error": error,
+    }
+    if error and previous.exists():
+        status["beat"] = json.loads(previous.read_text() or "{}").get("beat", 0.0)
+    draft = previous.with_suffix(".new")
+    draft.write_text(json.dumps(status))
+    draft.replace(previous)
+
+
+def run(config: AgentConfig) -> None:
+    """For ever. What fails is said once, shown in the status, and tried again."""
+    agent, nudges, said = Agent(config), Nudges(config.redis_url), ""
+    while True:
+        error = ""
+        try:
+            agent.step()
+        except (psycopg.Error, ProxyUnavailable) as failure:
+            # Whatever was applied halfway is compared in full next time.
+            agent.cursor, error = None, " ".join(str(failure).split()) or type(failure).__name__
+            if agent.connection is not None and isinstance(failure, psycopg.Error):
+                agent.connection.close()
+        if error != said:
+            log.warning("gate_agent error=%s", json.dumps(error)) if error else log.info("gate_agent recovered")
+            said = error
+        write_status(agent, error)
+        nudges.wait(POLL_S)
+
+
+def main() -> None:
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="level=%(levelname)s logger=%(name)s %(message)s")
+    try:
+        run(from_environment())
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

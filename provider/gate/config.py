@@ -1,0 +1,162 @@
+"""The proxy's configuration, rendered from settings. Imports no Django: `manage.py up` starts the gate before it."""
+
+import hashlib
+import os
+import pwd
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from provider.gate import pages
+
+HERE = Path(__file__).resolve().parent
+# Filled by the agent over the control socket. Empty at every start, so a gate without an agent knows no host and no key.
+MAPS = ("hosts", "mounts", "upstreams", "revoked", "keys", "state")
+
+
+@dataclass(frozen=True)
+class GateConfig:
+    """home: FREEHOLD_HOME, run: FREEHOLD_RUN. addresses: where the public listens; bridge: the sandboxes' side, "" if none.
+
+    web, live, static: "address:port". certificate: a PEM file with chain and key; None: no https. Rates are requests per
+    10 s: console_rate and ask_rate per client address (IPv6 ones too), host_rate per instance host. body_limit_bytes: the
+    console's. asks_at_once: decisions that one thread of the proxy waits for at the same time.
+    """
+
+    home: Path
+    run: Path
+    addresses: tuple[str, ...]
+    bridge: str
+    port: int
+    tls_port: int
+    certificate: Path | None
+    console_host: str
+    web: str
+    live: str
+    static: str
+    secret: str
+    body_limit_bytes: int
+    console_rate: int = 5_000
+    ask_rate: int = 3_000
+    host_rate: int = 500_000
+    host_connections: int = 2_000
+    asks_at_once: int = 256
+    max_connections: int = 8_192
+    threads: int = 2
+
+    @property
+    def folder(self) -> Path:
+        return self.home / "gate"
+
+    @property
+    def control_socket(self) -> Path:
+        return self.run / "gate.sock"
+
+    @property
+    def inner_socket(self) -> Path:
+        """Answers `GET /ready` (200 once the maps are loaded) and `GET /metrics` (Prometheus text)."""
+        return self.run / "gate-inner.sock"
+
+    @property
+    def configuration(self) -> Path:
+        return self.folder / "haproxy.cfg"
+
+
+def from_environment(environ: Mapping[str, str] = os.environ) -> GateConfig:
+    """The names are those of provider/settings.py and of the supervisor. Raises KeyError naming what must be set."""
+    home = Path(environ["FREEHOLD_HOME"])
+    certificate = Path(environ.get("FREEHOLD_CERTIFICATE") or home / "gate.pem")
+    console = environ.get("FREEHOLD_CONSOLE_URL", "http://freehold.localhost:8000")
+    return GateConfig(
+        home=home,
+        run=Path(environ.get("FREEHOLD_RUN") or home / "run"),
+        addresses=tuple(environ.get("FREEHOLD_GATE_BIND", "127.0.0.1").split(",")),
+        bridge=environ.get("FREEHOLD_GATE_BRIDGE", ""),
+        port=int(environ.get("FREEHOLD_PORT", "8000")),
+        tls_port=int(environ.get("FREEHOLD_TLS_PORT", "8443")),
+        certificate=certificate if certificate.exists() else None,
+        console_host=urlsplit(console).hostname or "freehold.localhost",
+        web=environ["FREEHOLD_WEB_ADDR"],
+        live=environ["FREEHOLD_LIVE_ADDR"],
+        static=environ.get("FREEHOLD_STATIC_ADDR", "127.0.0.1:8005"),
+        secret=environ["FREEHOLD_GATE_SECRET"],
+        # A bundle and what a multipart form adds to it.
+        body_limit_bytes=(int(environ.get("FREEHOLD_BUNDLE_LIMIT_MIB", "250")) + 1) * 1024 * 1024,
+        console_rate=int(environ.get("FREEHOLD_GATE_CONSOLE_RATE", "5000")),
+        ask_rate=int(environ.get("FREEHOLD_GATE_ASK_RATE", "3000")),
+    )
+
+
+def render(config: GateConfig) -> str:
+    """The text of haproxy.cfg."""
+    paths = {"maps": config.folder, "pages": config.folder, "lua_file": HERE / "decide.lua"}
+    values = vars(config) | paths | {"control_socket": config.control_socket, "inner_socket": config.inner_socket}
+    values |= {"privileges": _privileges()}
+    values["console_rules"] = _fill("console.cfg.template", values).strip()
+    values["instance_rules"] = _fill("instances.cfg.template", values).rstrip()
+    values["frontends"] = _frontends(config, values)
+    return _fill("haproxy.cfg.template", values)
+
+
+def write(config: GateConfig) -> Path:
+    """Write haproxy.cfg, empty maps and pages into FREEHOLD_HOME/gate (0700) and return haproxy.cfg. Repeating is safe."""
+    config.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in MAPS:
+        _private(config.folder / f"{name}.map", "")
+    for name, page in pages.FIXED.items():
+        _private(config.folder / f"{name}.html", page)
+    _private(config.configuration, render(config))
+    return config.configuration
+
+
+def _private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+
+
+def _fill(template: str, values: Mapping[str, object]) -> str:
+    """The template with every <<name>> replaced; several lines keep the indentation of the first. KeyError if unknown."""
+    return re.sub(r"<<(\w+)>>", lambda found: str(values[found[1]]), (HERE / template).read_text())
+
+
+def _privileges() -> str:
+    """Debian's package makes a user for the proxy; sockets and files are opened before root is given up."""
+    try:
+        pwd.getpwnam("haproxy")
+    except KeyError:
+        return ""
+    return "user haproxy\n  group haproxy" if os.geteuid() == 0 else ""
+
+
+def _frontends(config: GateConfig, values: Mapping[str, object]) -> str:
+    """One that reads http and, by the first byte, hands TLS on; one that ends TLS. The same rules in both."""
+    plain = {"name": "plain", "scheme": "http", "mode": "tcp", "sniff": _SNIFF, "to_tls": ""}
+    plain |= {"binds": _binds(config, config.port)}
+    if config.certificate is None:
+        return _fill("frontend.cfg.template", {**values, **plain})
+    hop = f"abns@freehold-gate-{hashlib.sha256(str(config.run).encode()).hexdigest()[:12]}"
+    ends_tls = f"ssl crt {config.certificate} alpn h2,http/1.1"
+    binds = f"{_binds(config, config.tls_port, ends_tls)}\n  bind {hop} accept-proxy {ends_tls}"
+    secure = {"name": "secure", "scheme": "https", "mode": "http", "sniff": "", "to_tls": "", "binds": binds}
+    plain["to_tls"] = "use_backend to_tls if { req.payload(0,1) -m bin 16 }"
+    to_tls = f"backend to_tls\n  mode tcp\n  server tls {hop} send-proxy-v2\n\n"
+    both = (_fill("frontend.cfg.template", {**values, **which}) for which in (plain, secure))
+    return to_tls + "".join(both)
+
+
+# 0x16 begins every TLS handshake and no request line.
+_SNIFF = """tcp-request inspect-delay 5s
+  tcp-request content accept if { req.payload(0,1) -m bin 16 }
+  tcp-request content switch-mode http if { req.len gt 0 }
+  tcp-request content reject if WAIT_END"""
+
+
+def _binds(config: GateConfig, port: int, more: str = "") -> str:
+    lines = [f"bind {address}:{port} {more}".rstrip() for address in config.addresses]
+    if config.bridge:
+        # `transparent`: the bridge may be made again while the gate runs.
+        lines.append(f"bind {config.bridge}:{port} transparent {more}".rstrip())
+    return "\n  ".join(lines)

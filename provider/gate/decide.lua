@@ -1,0 +1,63 @@
+-- What the proxy cannot decide alone it asks the provider; the request is held meanwhile.
+-- A clear yes fills txn.verdict, txn.up and, for a signed-in visitor, who it is. Any other answer of the provider goes to
+-- the client as it is. No answer, or one that makes no sense, leaves txn.verdict unset: the rules then refuse.
+local url, secret, limit = ...
+limit = tonumber(limit)
+local asking = 0 -- this file is loaded once per thread, so the count is the thread's own
+
+-- What of the provider's answer may reach the client; its inner headers (x-gate-…) never do.
+local passed = { "location", "set-cookie", "content-type", "cache-control", "referrer-policy", "retry-after",
+  "content-security-policy", "x-content-type-options", "clear-site-data" }
+
+local function question(txn)
+  local headers = {
+    ["x-gate-secret"] = { secret },
+    ["x-gate-scheme"] = { txn:get_var("txn.scheme") },
+    ["x-gate-authority"] = { txn:get_var("txn.authority") },
+    ["x-gate-path"] = { txn.sf:path() },
+    ["x-gate-query"] = { txn.sf:query() or "" },
+    ["x-gate-method"] = { txn.sf:method() },
+    ["x-gate-own"] = { txn:get_var("txn.own") and "1" or "0" },
+    ["x-gate-upgrade"] = { txn.sf:req_fhdr("upgrade") or "" },
+  }
+  for _, name in ipairs { "accept", "authorization", "cookie", "origin", "sec-fetch-mode", "sec-fetch-dest" } do
+    local value = txn.sf:req_fhdr(name)
+    if value and value ~= "" then headers[name] = { value } end
+  end
+  return headers
+end
+
+local function pass_on(txn, answer)
+  local reply = txn:reply { status = answer.status, body = answer.body or "" }
+  for _, name in ipairs(passed) do
+    for _, value in pairs(answer.headers[name] or {}) do reply:add_header(name, value) end
+  end
+  reply:add_header("content-length", tostring(#(answer.body or "")))
+  txn:done(reply)
+end
+
+local function decide(txn)
+  if asking >= limit then return end
+  asking = asking + 1
+  local ok, answer = pcall(function()
+    return core.httpclient():get { url = url, timeout = 15000, headers = question(txn) }
+  end)
+  asking = asking - 1
+  if not ok or answer == nil or type(answer.status) ~= "number" then return end
+  if answer.status == 204 then
+    local first = function(name) local values = answer.headers[name]; return values and values[0] end
+    local up = first("x-gate-upstream")
+    if up == nil then return end
+    txn:set_var("txn.up", up)
+    for var, name in pairs { mount = "x-gate-mount", sub = "x-gate-user", email = "x-gate-email", role = "x-gate-role" } do
+      local value = first(name)
+      -- What the proxy thought before does not count any more: it may have looked into stale maps.
+      if value then txn:set_var("txn." .. var, value) else txn:unset_var("txn." .. var) end
+    end
+    txn:set_var("txn.verdict", 200)
+  elseif answer.status >= 300 and answer.status <= 503 and answer.status ~= 500 then
+    pass_on(txn, answer)
+  end
+end
+
+core.register_action("decide", { "http-req" }, decide, 0)

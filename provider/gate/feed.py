@@ -1,0 +1,121 @@
+"""What the gate's agent reads of the database: plain SQL, no Django. tenants/models/gate.py explains the cursor."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from psycopg import Connection, IsolationLevel
+
+# One instance's entries in the proxy's maps, as (map, key, value).
+Placement = frozenset[tuple[str, str, str]]
+PLACED = ("upstreams", "mounts", "hosts")
+
+# An instance that is being updated answers for as long as its old processes do.
+_OPEN_STATES = ["running", "updating"]
+
+_HOSTS = (
+    "SELECT host, id FROM tenants_instance WHERE state <> 'removed' AND (%(ids)s::text[] IS NULL OR id = ANY(%(ids)s))"
+)
+_MICROS = """
+SELECT m.instance_id, m.mount, m.upstream, m.serve, i.state = ANY(%(open)s) AS is_open
+FROM tenants_instancemicro m JOIN tenants_instance i ON i.id = m.instance_id
+WHERE i.state <> 'removed' AND (%(ids)s::text[] IS NULL OR i.id = ANY(%(ids)s))
+"""
+_REVOKED = (
+    "SELECT sid FROM tenants_revokedsession WHERE until > now() AND (%(sids)s::text[] IS NULL OR sid = ANY(%(sids)s))"
+)
+_SETTLED = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+_CHANGES = """
+SELECT id, txid, kind, key, created_at FROM tenants_gatechange
+WHERE txid >= %(txid)s AND NOT id = ANY(%(seen)s::bigint[]) ORDER BY txid, id LIMIT %(limit)s
+"""
+LIMIT = 5_000
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """All changes of transactions before `txid` were read. `seen`: of later ones, those read already, id → txid.
+
+    A long transaction holds `txid` back but never what others have committed: their changes are read at once and
+    remembered in `seen`, so that a revocation waits for nobody.
+    """
+
+    txid: int
+    seen: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """instances, sessions: ids whose rows must be read again. oldest: when the first of them was written."""
+
+    instances: list[str]
+    sessions: list[str]
+    oldest: datetime | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything the proxy must know, and the cursor from which changes follow."""
+
+    placements: dict[str, Placement]
+    revoked: dict[str, str]
+    cursor: Cursor
+
+
+def load_all(connection: Connection) -> Snapshot:
+    """One transaction, one view of the database. The connection must be in autocommit mode."""
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    try:
+        with connection.transaction():
+            cursor = Cursor(_settled(connection))
+            return Snapshot(load_placements(connection, None), load_revoked(connection, None), cursor)
+    finally:
+        connection.isolation_level = None
+
+
+def load_placements(connection: Connection, ids: list[str] | None) -> dict[str, Placement]:
+    """Of these instances, or of all. Removed ones are missing."""
+    found: dict[str, set[tuple[str, str, str]]] = {}
+    for host, instance_id in connection.execute(_HOSTS, {"ids": ids}).fetchall():
+        found[instance_id] = {("hosts", host, instance_id)}
+    micros = connection.execute(_MICROS, {"ids": ids, "open": _OPEN_STATES}).fetchall()
+    for instance_id, mount, upstream, serve, is_open in micros:
+        entries = found.setdefault(instance_id, set())
+        place = f"{instance_id}/{mount}"
+        if mount:
+            entries.add(("mounts", place, "1"))
+        if is_open and (where := upstream_of(upstream, serve)):
+            entries.add(("upstreams", place, where))
+    return {instance_id: frozenset(entries) for instance_id, entries in found.items()}
+
+
+def load_revoked(connection: Connection, sids: list[str] | None) -> dict[str, str]:
+    """Of these console sessions, or of all, those that ended."""
+    return {row[0]: "1" for row in connection.execute(_REVOKED, {"sids": sids}).fetchall()}
+
+
+def upstream_of(upstream: str, serve: str) -> str:
+    """As the proxy understands it: "address:port", "static:<artifact>/<folder>", or "" while there is nothing to reach."""
+    return f"static:{serve}" if serve else upstream
+
+
+def changes(connection: Connection, cursor: Cursor) -> tuple[Changes, Cursor]:
+    """What was committed since the cursor, and the cursor after it. The old cursor stays valid: reading again is safe."""
+    # Asked first: whatever is below this mark was visible before the rows are read.
+    settled = _settled(connection)
+    asked = {"txid": cursor.txid, "seen": list(cursor.seen), "limit": LIMIT}
+    rows = connection.execute(_CHANGES, asked).fetchall()
+    found = Changes(
+        instances=sorted({row[3] for row in rows if row[2] == "instance"}),
+        sessions=sorted({row[3] for row in rows if row[2] == "revoked"}),
+        oldest=min((row[4] for row in rows), default=None),
+    )
+    mark = settled if len(rows) < LIMIT else cursor.txid
+    seen = cursor.seen | {row[0]: row[1] for row in rows}
+    return found, Cursor(mark, {change: txid for change, txid in seen.items() if txid >= mark})
+
+
+def _settled(connection: Connection) -> int:
+    """Every transaction below this id is over, and what it committed is visible."""
+    row = connection.execute(_SETTLED).fetchone()
+    assert row is not None
+    return int(row[0])

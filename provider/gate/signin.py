@@ -1,0 +1,173 @@
+"""Signing in to an instance: from its host to the console and back, by redirects alone.
+
+1. begin: the app's host gives the browser a nonce and sends it to the console with the nonce's hash.
+2. enter: the console, if the person is signed in there and owns the instance, writes a single-use code bound to instance,
+   host, nonce hash and console session, and sends the browser back with it.
+3. finish: the app's host takes code and nonce and answers with the session cookie, then the page that was asked for.
+
+Nobody is signed in by somebody else's link: a code is worth nothing without the nonce in the same browser.
+"""
+
+import re
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import parse_qs, urlencode
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from provider.gate import pages
+from provider.gate.appsession import LIFETIME_S, AppSession, cookie_name, parse_keys, prefixed, sign
+from provider.gate.asking import CALLBACK, Answer, Ask, redirect, say, set_cookie, sha256
+from tenants.models import Instance, RevokedSession, SignInCode, User
+from tenants.services.sessions import sid_of
+from tenants.states import InstanceState
+
+CODE_S = 60
+NONCE_S = 1800  # long enough to sign in, or up, on the console
+PATH_LIMIT = 2048
+# A path with query as browsers send it: no blanks, no control characters, no backslash.
+_PATH = re.compile(r"/[!-\[\]-~]*")
+
+
+def begin(ask: Ask) -> Answer:
+    """To the console on the same scheme and port that the visitor used. Each attempt has a nonce cookie of its own, so
+    that several tabs may sign in at once."""
+    nonce = secrets.token_urlsafe(32)
+    asked = ask.path + (f"?{ask.query}" if ask.query else "")
+    query = urlencode({"host": ask.host, "next": _local(asked), "nonce": sha256(nonce)})
+    answer = redirect(f"{ask.scheme}://{settings.CONSOLE_HOST}{ask.port}/gate/enter?{query}")
+    return answer.also(set_cookie(ask, _nonce_cookie(ask, sha256(nonce)), nonce, NONCE_S))
+
+
+def _nonce_cookie(ask: Ask, nonce_sha256: str) -> str:
+    return prefixed(f"freehold_nonce_{nonce_sha256[:8]}", ask.scheme)
+
+
+def _local(path: str) -> str:
+    """The path if it may be returned to, else the front page."""
+    if len(path) > PATH_LIMIT or not _PATH.fullmatch(path) or path.startswith("/__space/"):
+        return "/"
+    return path
+
+
+@require_safe
+@login_required
+def enter(request: HttpRequest) -> HttpResponse:
+    """GET /gate/enter?host=&next=&nonce= on the console → 302 to the host's callback with a code; 403 to strangers."""
+    host, nonce = request.GET.get("host", ""), request.GET.get("nonce", "")
+    instance = Instance.objects.filter(host=host, cloud__owner_id=request.user.pk)
+    instance = instance.exclude(state=InstanceState.REMOVED)
+    found = instance.first()
+    if found is None:
+        return _forbidden()
+    if not re.fullmatch(r"[0-9a-f]{64}", nonce) or not request.session.session_key:
+        return _page(400, pages.page("This link is incomplete", "Open the app again.", link=("/", "To your console")))
+    code = _new_code(request, found, nonce)
+    port = request.get_host().partition(":")[2]
+    origin = f"{request.scheme}://{host}{':' + port if port else ''}"
+    return _private(HttpResponseRedirect(f"{origin}{CALLBACK}?{urlencode({'code': code})}"))
+
+
+def _new_code(request: HttpRequest, instance: Instance, nonce_sha256: str) -> str:
+    """A code's row. Those that ran out go at the same time, so that none pile up."""
+    assert isinstance(request.user, User) and request.session.session_key
+    SignInCode.objects.filter(expires_at__lt=timezone.now()).delete()
+    code = secrets.token_urlsafe(32)
+    SignInCode.objects.create(
+        code_sha256=sha256(code),
+        user=request.user,
+        instance=instance,
+        host=instance.host,
+        nonce_sha256=nonce_sha256,
+        sid=sid_of(request.session.session_key),
+        next_path=_local(request.GET.get("next", "/")),
+        expires_at=timezone.now() + timedelta(seconds=CODE_S),
+    )
+    return code
+
+
+def _forbidden() -> HttpResponse:
+    return _page(
+        403,
+        pages.page(
+            "This app is not yours",
+            "Nothing at that address belongs to the account you are signed in with.",
+            "If it is in another account of yours, sign out here and open it again.",
+            link=("/", "To your console"),
+        ),
+    )
+
+
+def _page(status: int, body: str) -> HttpResponse:
+    return _private(HttpResponse(body, status=status, headers={"Content-Security-Policy": pages.POLICY}))
+
+
+def _private(response: HttpResponse) -> HttpResponse:
+    response["Cache-Control"], response["Referrer-Policy"] = "no-store", "no-referrer"
+    return response
+
+
+@dataclass(frozen=True)
+class _Ticket:
+    """What a used code says. The fields are those of SignInCode."""
+
+    user_id: str
+    instance_id: str
+    host: str
+    nonce_sha256: str
+    sid: str
+    next_path: str
+
+
+def finish(ask: Ask, instance: Instance) -> Answer:
+    """The session cookie for whoever brings a code and its nonce; any other attempt uses the code up."""
+    if ask.method != "GET":
+        return say(ask, 405, "Method not allowed", pages.page("Open this address in a browser"))
+    ticket = _take(parse_qs(ask.query).get("code", [""])[0])
+    if ticket is None or not _fits(ask, instance, ticket):
+        page = pages.page(
+            "This sign-in did not work out",
+            "It was used already, has run out, or was begun in another browser.",
+            link=("/", "Open the app again"),
+        )
+        return say(ask, 400, "Sign-in expired", page)
+    now = int(time.time())
+    owner = instance.cloud.owner
+    session = AppSession(ask.host, instance.id, owner.id, ticket.sid, now, now + LIFETIME_S, owner.email, "owner")
+    cookie = sign(session, parse_keys(settings.SESSION_KEYS))
+    return redirect(f"{ask.scheme}://{ask.authority}{ticket.next_path}").also(
+        set_cookie(ask, cookie_name(ask.scheme), cookie, LIFETIME_S),
+        set_cookie(ask, _nonce_cookie(ask, ticket.nonce_sha256), "", 0),
+    )
+
+
+def _take(code: str) -> _Ticket | None:
+    """Read and delete in one statement: of two that bring the same code, one gets nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM tenants_signincode WHERE code_sha256 = %s AND expires_at > now()"
+            " RETURNING user_id, instance_id, host, nonce_sha256, sid, next_path",
+            [sha256(code)],
+        )
+        row: Sequence[str] | None = cursor.fetchone()
+    return _Ticket(*row) if row else None
+
+
+def _fits(ask: Ask, instance: Instance, ticket: _Ticket) -> bool:
+    nonces = ask.cookies(_nonce_cookie(ask, ticket.nonce_sha256))
+    return (
+        ticket.instance_id == instance.id
+        and ticket.host == ask.host
+        and any(sha256(nonce) == ticket.nonce_sha256 for nonce in nonces)
+        and ticket.user_id == instance.cloud.owner_id
+        and instance.cloud.owner.is_active
+        and not RevokedSession.objects.filter(sid=ticket.sid).exists()
+    )

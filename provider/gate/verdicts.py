@@ -1,0 +1,157 @@
+"""Who may enter, and where to: the provider's side of the gate's five steps (docs/architecture.md)."""
+
+import re
+import time
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from apps_catalog.public_routes import canonical_path, matches_public
+from provider.gate import pages, signin
+from provider.gate.appsession import AppSession, cookie_name, parse_keys, verify
+from provider.gate.asking import CALLBACK, Answer, Ask, say, set_cookie
+from provider.gate.feed import upstream_of
+from tenants.models import Instance, InstanceMicro, RevokedSession
+from tenants.states import InstanceState
+
+_OPEN = (InstanceState.RUNNING, InstanceState.UPDATING)
+_COMING = (InstanceState.INSTALLING, InstanceState.WAKING, InstanceState.UPDATING, InstanceState.RUNNING)
+_RESERVED = re.compile(r"/+__space(?![a-z0-9_-])", re.IGNORECASE)
+# Marks a browser whose doubled cookies were cleared a moment ago: a second time in a row is not answered by a redirect.
+TIDIED = "freehold_tidy"
+TIDIED_S = 60
+
+
+@dataclass(frozen=True)
+class Route:
+    """micro: None where no micro answers. path: what it will see, as it was spelt."""
+
+    micro: InstanceMicro | None
+    path: str
+
+
+def decide(ask: Ask) -> Answer:
+    """What to do with a request. Reads the database, changes nothing but a sign-in code that is used up."""
+    instance = (
+        Instance.objects.select_related("cloud__owner")
+        .prefetch_related("micros")
+        .filter(host=ask.host)
+        .exclude(state=InstanceState.REMOVED)
+        .first()
+    )
+    if instance is None:
+        return say(ask, 404, "Not found", pages.FIXED["unknown"])
+    if ask.path == CALLBACK:
+        return signin.finish(ask, instance)
+    if len(ask.cookies(cookie_name(ask.scheme))) > 1:
+        return _tidy(ask)
+    session, route = _session(ask, instance), _route(ask, instance)
+    if session is None and not _is_public(route):
+        return _refuse(ask)
+    return _reach(ask, instance, route, session)
+
+
+def _session(ask: Ask, instance: Instance) -> AppSession | None:
+    cookies = ask.cookies(cookie_name(ask.scheme))
+    if not cookies or not ask.own:
+        return None
+    keys = parse_keys(settings.SESSION_KEYS)
+    session = verify(cookies[0], keys, host=ask.host, instance_id=instance.id, now=time.time())
+    if session is None or RevokedSession.objects.filter(sid=session.sid).exists():
+        return None
+    owner = instance.cloud.owner
+    return session if session.sub == owner.id and owner.is_active else None
+
+
+def _route(ask: Ask, instance: Instance) -> Route:
+    """By the first path segment as it was spelt, stripped; else the primary. The proxy does the same by its maps."""
+    micros = {micro.mount: micro for micro in instance.micros.all()}
+    segment, _, rest = ask.path[1:].partition("/")
+    micro, path = (micros[segment], f"/{rest}") if segment and segment in micros else (micros.get(""), ask.path)
+    return Route(None, path) if _RESERVED.match(path) else Route(micro, path)
+
+
+def _is_public(route: Route) -> bool:
+    """Only for the one canonical spelling of the path that the micro will see."""
+    if route.micro is None:
+        return False
+    path = canonical_path(route.path)
+    return path is not None and matches_public(route.micro.public_routes, path)
+
+
+def _refuse(ask: Ask) -> Answer:
+    if ask.may_sign_in:
+        return signin.begin(ask)
+    return say(ask, 401, "Unauthorized", pages.page("Sign in first", "Open this app by itself to sign in."))
+
+
+def _tidy(ask: Ask) -> Answer:
+    """Two session cookies: one may be planted by a sibling app. Clear both wherever they hang, then one clean sign-in."""
+    clearing = tuple(_clearing(ask))
+    if not ask.may_sign_in:
+        return say(ask, 401, "Unauthorized", pages.page("Sign in again", "Open this app by itself.")).also(*clearing)
+    if ask.cookies(TIDIED):
+        page = pages.page(
+            "This browser keeps two sign-ins for this app",
+            "Another site may have planted one of them. Both were cleared, together with this app's other cookies.",
+            "If this page comes back, remove the cookies of this address in your browser's settings.",
+            link=("/", "Open the app"),
+        )
+        return say(ask, 400, "Two session cookies", page).also(*clearing, ("clear-site-data", '"cookies"'))
+    return signin.begin(ask).also(*clearing, set_cookie(ask, TIDIED, "1", TIDIED_S))
+
+
+def _clearing(ask: Ask) -> list[tuple[str, str]]:
+    """A cookie is known by name, domain and path: end it in every place from which this request can have got it."""
+    labels = ask.host.split(".")
+    domains = ["", *(f"; Domain={'.'.join(labels[n:])}" for n in range(len(labels) - 1))]
+    segments = ask.path.split("/")[1:8]
+    prefixes = ["/".join(["", *segments[:n]]) for n in range(1, len(segments) + 1)]
+    paths = list(dict.fromkeys(["/", *prefixes, *(f"{prefix}/" for prefix in prefixes if prefix != "/")]))
+    secure = "; Secure" if ask.scheme == "https" else ""
+    name = cookie_name(ask.scheme)
+    return [
+        ("set-cookie", f"{name}=; Path={path}; Max-Age=0{domain}{secure}")
+        for path in paths
+        if re.fullmatch(r"[!-:<-~]*", path)
+        for domain in domains
+    ]
+
+
+def _reach(ask: Ask, instance: Instance, route: Route, session: AppSession | None) -> Answer:
+    micro = route.micro
+    if micro is None:
+        return say(ask, 404, "Not found", pages.FIXED["unknown"])
+    where = upstream_of(micro.upstream, micro.serve)
+    if instance.state not in _OPEN or not where:
+        return _not_open(ask, instance, session)
+    headers = [("x-gate-upstream", where)]
+    if micro.mount:
+        headers.append(("x-gate-mount", micro.mount))
+    if session:
+        headers += [("x-gate-user", session.sub), ("x-gate-email", session.email), ("x-gate-role", session.role)]
+    return Answer(204, tuple(headers))
+
+
+def _not_open(ask: Ask, instance: Instance, session: AppSession | None) -> Answer:
+    """Why nothing answers, and what to do; the owner alone is told the reason and led to the instance's page."""
+    console = f"{ask.scheme}://{settings.CONSOLE_HOST}{ask.port}/instances/{instance.id}/"
+    link = (console, "Open its page in the console") if session else None
+    if instance.state in _COMING:
+        page = pages.page(
+            "Your app is starting" if session else "This app is starting",
+            "It will be here in a moment. This page asks again by itself.",
+            link=link,
+            again_s=2,
+        )
+        held = say(ask, 503, "Starting", page).also(("retry-after", "2"))
+        return Answer(held.status, held.headers, held.body, hold=True)
+    if instance.state == InstanceState.FAILED:
+        reason = (instance.state_reason,) if session and instance.state_reason else ()
+        advice = "Its page in the console has the logs and a Retry button." if session else "Its owner can restart it."
+        page = pages.page("This app could not be started", *reason, advice, link=link)
+        return say(ask, 503, "Failed", page).also(("retry-after", "30"))
+    if instance.state == InstanceState.REMOVING:
+        return say(ask, 404, "Not found", pages.page("This app is being removed", "It will not come back.", link=link))
+    page = pages.page("This app is stopped", "Its owner can start it from its page in the console.", link=link)
+    return say(ask, 503, "Stopped", page).also(("retry-after", "30"))

@@ -1,0 +1,75 @@
+"""The only way from an id to a row on somebody's behalf. What is not theirs is not there: Http404, never 403."""
+
+from django.db.models import QuerySet
+from django.http import Http404
+from django.shortcuts import get_object_or_404
+
+from apps_catalog.models import App, Release, Revision
+from tenants.models import ApiToken, Cloud, Instance, Operation, User
+from tenants.states import InstanceState
+
+
+def cloud_of(user: User) -> Cloud:
+    return get_object_or_404(Cloud.objects.select_related("plan", "owner", "cell"), owner=user)
+
+
+def instances_of(user: User) -> QuerySet[Instance]:
+    """Their instances, newest first, without removed ones; app, release, revision and micros come along (two queries)."""
+    return _instances(user).exclude(state=InstanceState.REMOVED).order_by("-created_at")
+
+
+def instance_for(user: User, instance_id: str) -> Instance:
+    """One of theirs, removed ones too: what became of it is still theirs to know."""
+    return get_object_or_404(_instances(user), pk=instance_id)
+
+
+def operations_of(user: User) -> QuerySet[Operation]:
+    return Operation.objects.filter(cloud__owner=user).select_related("instance", "revision").prefetch_related("steps")
+
+
+def operation_for(user: User, operation_id: str) -> Operation:
+    return get_object_or_404(operations_of(user), pk=operation_id)
+
+
+def projects_of(user: User) -> QuerySet[App]:
+    return App.objects.filter(developer=user).order_by("-created_at")
+
+
+def project_for(user: User, slug: str) -> App:
+    return get_object_or_404(App, developer=user, slug=slug)
+
+
+def revision_for(user: User, slug: str, revision_id: str) -> Revision:
+    return get_object_or_404(
+        Revision.objects.select_related("app"), app__developer=user, app__slug=slug, pk=revision_id
+    )
+
+
+def release_for(user: User, slug: str, release_id: str) -> Release:
+    return get_object_or_404(
+        Release.objects.select_related("app", "revision"), app__developer=user, app__slug=slug, pk=release_id
+    )
+
+
+def tokens_of(user: User) -> QuerySet[ApiToken]:
+    return ApiToken.objects.filter(user=user).order_by("-created_at")
+
+
+def token_for(user: User, token_id: str) -> ApiToken:
+    return get_object_or_404(ApiToken, user=user, pk=token_id)
+
+
+def app_for(user: User | None, slug: str) -> App:
+    """An app by its slug: for whoever knows the slug once something is released, for its developer always."""
+    app = App.objects.select_related("developer").filter(slug=slug).first()
+    if app is None or (app.released_at is None and app.developer_id != getattr(user, "pk", None)):
+        raise Http404("There is no app of this name.")
+    return app
+
+
+def _instances(user: User) -> QuerySet[Instance]:
+    return (
+        Instance.objects.filter(cloud__owner=user)
+        .select_related("app", "release", "revision", "cloud")
+        .prefetch_related("micros")
+    )

@@ -1,0 +1,76 @@
+"""A cloud's row and its namespace."""
+
+import logging
+
+from django.db import transaction
+
+from k8s.errors import ClusterError, Temporary
+from tenants import steps
+from tenants.live import announce
+from tenants.models import Cloud, Operation, OperationKind
+from tenants.reconcile import cluster
+from tenants.reconcile.advisory import held
+from tenants.reconcile.specs import cloud_spec
+from tenants.states import CloudState, move
+
+log = logging.getLogger(__name__)
+LIVING = (CloudState.CREATING, CloudState.ACTIVE, CloudState.SUSPENDED)
+
+
+def reconcile(cloud_id: str) -> list[str]:
+    """Bring the namespace in line with the row. Returns the ids of instances that waited for it."""
+    with held(f"cloud:{cloud_id}") as mine:
+        cloud = Cloud.objects.select_related("plan").filter(pk=cloud_id).first() if mine else None
+        if cloud is None or cloud.state not in LIVING or cloud.observed_generation >= cloud.generation:
+            return []
+        operation = steps.current(cloud=cloud, kind=OperationKind.CREATE_CLOUD)
+        if not steps.is_due(operation):
+            return []
+        return _ensure(cloud, operation)
+
+
+def _ensure(cloud: Cloud, operation: Operation | None) -> list[str]:
+    steps.start(operation, "namespace")
+    try:
+        cluster.current().ensure_cloud(cloud_spec(cloud))
+    except Temporary as error:
+        _later(cloud, operation, error)
+        return []
+    except ClusterError as error:
+        _give_up(cloud, operation, str(error))
+        return []
+    steps.finish(operation, "namespace")
+    steps.start(operation, "open")
+    return _settle(cloud, operation)
+
+
+@transaction.atomic
+def _settle(cloud: Cloud, operation: Operation | None) -> list[str]:
+    row = Cloud.objects.select_for_update().get(pk=cloud.pk)
+    if row.generation != cloud.generation:
+        return []  # changed meanwhile, and enqueued by whoever did
+    if row.state == CloudState.CREATING:
+        move(row, CloudState.ACTIVE, state_reason="")
+    Cloud.objects.filter(pk=row.pk).update(observed_generation=cloud.generation)
+    steps.succeed(operation)
+    announce(row.pk, row.pk)
+    unsettled = row.instances.filter(observed_generation__lt=1)
+    return list(unsettled.values_list("pk", flat=True))
+
+
+def _later(cloud: Cloud, operation: Operation | None, error: Temporary) -> None:
+    if operation is None:
+        log.warning("cloud_waits cloud=%s why=%s", cloud.pk, error)
+    elif not steps.postpone(operation, str(error), error.retry_after_s):
+        _give_up(cloud, operation, str(error))
+
+
+@transaction.atomic
+def _give_up(cloud: Cloud, operation: Operation | None, reason: str) -> None:
+    """Shown, and not tried again by itself: another generation (Retry, a changed quota) does."""
+    log.error("cloud_failed cloud=%s reason=%s", cloud.pk, reason)
+    Cloud.objects.filter(pk=cloud.pk, generation=cloud.generation).update(
+        state_reason=reason, observed_generation=cloud.generation
+    )
+    steps.fail(operation, reason)
+    announce(cloud.pk, cloud.pk)

@@ -1,0 +1,195 @@
+"""An instance's row and what runs of it.
+
+Every call to the cluster may be the last thing a killed worker did, or may have been done by it already: all of them are
+safe to repeat, and what they led to is read from the cluster again and never remembered.
+"""
+
+import logging
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from k8s.errors import ClusterError, NotFound, Temporary
+from k8s.specs import InstanceSpec, InstanceStatus, MicroPhase
+from tenants import feed, steps
+from tenants.live import announce
+from tenants.models import Instance, Operation, OperationKind, Wanted
+from tenants.reconcile import cluster
+from tenants.reconcile.advisory import held
+from tenants.reconcile.specs import cloud_spec, instance_spec
+from tenants.states import CloudState, InstanceState, move
+
+log = logging.getLogger(__name__)
+LOG_TAIL_LIMIT = 8_000
+
+
+def reconcile(instance_id: str) -> None:
+    """Compare what is wanted of the instance with what is there, and take the next step. Returns without waiting."""
+    with held(f"instance:{instance_id}") as mine:
+        if mine:
+            _reconcile(instance_id)
+
+
+def _reconcile(instance_id: str) -> None:
+    instance = Instance.objects.select_related("cloud__plan", "revision", "release").filter(pk=instance_id).first()
+    if instance is None or instance.state == InstanceState.REMOVED:
+        return
+    operation = steps.current(instance=instance)
+    if not steps.is_due(operation):
+        return
+    try:
+        if instance.wanted == Wanted.REMOVED:
+            _remove(instance, operation)
+        elif instance.cloud.state == CloudState.ACTIVE:
+            _run(instance, operation)
+    except Temporary as error:
+        _later(instance, operation, str(error), error.retry_after_s)
+    except (ClusterError, ValueError) as error:
+        _give_up(instance, operation, str(error))
+
+
+def _run(instance: Instance, operation: Operation | None) -> None:
+    spec = instance_spec(instance)
+    status = _observed(instance)
+    if status is None or (status.generation, status.restart) != (spec.generation, spec.restart):
+        steps.start(operation, "prepare")
+        _apply(instance, spec)
+        status = _observed(instance)
+    with transaction.atomic():
+        steps.finish(operation, "prepare")
+        steps.start(operation, "start")
+    if status is None or (status.generation, status.restart) != (spec.generation, spec.restart):
+        return  # the cluster has not acted on it yet
+    if status.ready:
+        with transaction.atomic():
+            steps.finish(operation, "start")
+            steps.start(operation, "address")
+    _settle(instance, operation, status)
+
+
+def _observed(instance: Instance) -> InstanceStatus | None:
+    try:
+        return cluster.current().observe(instance.cloud_id, instance.pk)
+    except NotFound:
+        return None
+
+
+def _apply(instance: Instance, spec: InstanceSpec) -> None:
+    try:
+        cluster.current().apply_instance(spec)
+    except NotFound:
+        # The namespace was lost. Its row exists, so it is ours to make again.
+        cluster.current().ensure_cloud(cloud_spec(instance.cloud))
+        cluster.current().apply_instance(spec)
+
+
+@transaction.atomic
+def _settle(instance: Instance, operation: Operation | None, status: InstanceStatus) -> None:
+    """Write down what was seen, unless something else is wanted by now: then it is the past's."""
+    row = Instance.objects.select_for_update().get(pk=instance.pk)
+    if row.generation != instance.generation or row.wanted != instance.wanted:
+        return
+    differs = _write_micros(row, status)
+    if status.failed:
+        differs |= _failed(row, operation, status)
+    elif status.ready:
+        differs |= _running(row, operation)
+    if differs:
+        feed.changed(row.pk)
+        announce(row.cloud_id, row.pk)
+
+
+def _write_micros(row: Instance, status: InstanceStatus) -> bool:
+    seen = {micro.name: micro for micro in status.micros}
+    differs = False
+    for micro in row.micros.all():
+        if micro.name not in seen:
+            continue
+        phase, upstream = str(seen[micro.name].phase), seen[micro.name].upstream or ""
+        if (micro.phase, micro.upstream) != (phase, upstream):
+            micro.phase, micro.upstream = phase, upstream
+            micro.save(update_fields=["phase", "upstream"])
+            differs = True
+    return differs
+
+
+def _running(row: Instance, operation: Operation | None) -> bool:
+    settled = row.state == InstanceState.RUNNING and row.observed_generation == row.generation
+    if row.state != InstanceState.RUNNING:
+        move(row, InstanceState.RUNNING, state_reason="", log_tail="", observed_generation=row.generation)
+    elif not settled:
+        Instance.objects.filter(pk=row.pk).update(observed_generation=row.generation)
+    steps.succeed(operation)
+    return not settled
+
+
+def _failed(row: Instance, operation: Operation | None, status: InstanceStatus) -> bool:
+    worst = next(micro for micro in status.micros if micro.phase is MicroPhase.FAILED)
+    reason = worst.reason or "It stopped and did not start again."
+    if len(status.micros) > 1:
+        reason = f"{worst.name}: {reason}"
+    return _fail(row, operation, reason, worst.log_tail)
+
+
+def _fail(row: Instance, operation: Operation | None, reason: str, log_tail: str = "") -> bool:
+    settled = row.state == InstanceState.FAILED and row.observed_generation == row.generation
+    changes: dict[str, Any] = {
+        "state_reason": reason,
+        "log_tail": log_tail[-LOG_TAIL_LIMIT:].replace("\x00", "�"),
+        "observed_generation": row.generation,
+    }
+    if row.state != InstanceState.FAILED:
+        move(row, InstanceState.FAILED, **changes)
+    elif not settled:
+        Instance.objects.filter(pk=row.pk).update(**changes)
+    steps.fail(operation, reason)
+    return not settled
+
+
+def _remove(instance: Instance, operation: Operation | None) -> None:
+    steps.start(operation, "stop")
+    there = cluster.current()
+    there.delete_instance(instance.cloud_id, instance.pk, delete_volume=instance.delete_data)
+    if there.instance_exists(instance.cloud_id, instance.pk):
+        return  # on its way out; the observer or the sweep comes back
+    with transaction.atomic():
+        steps.finish(operation, "stop")
+        steps.start(operation, "clear")
+    _forget(instance, operation)
+
+
+@transaction.atomic
+def _forget(instance: Instance, operation: Operation | None) -> None:
+    row = Instance.objects.select_for_update().get(pk=instance.pk)
+    if row.state == InstanceState.REMOVING:
+        move(row, InstanceState.REMOVED, removed_at=timezone.now(), observed_generation=row.generation)
+    row.micros.all().delete()
+    steps.succeed(operation)
+    feed.changed(row.pk)
+    announce(row.cloud_id, row.pk)
+
+
+def _later(instance: Instance, operation: Operation | None, why: str, retry_after_s: float | None) -> None:
+    if operation is None:
+        log.warning("instance_waits cloud=%s instance=%s why=%s", instance.cloud_id, instance.pk, why)
+        return
+    # A removal never gives up: half removed is no state to leave anything in.
+    forever = operation.kind == OperationKind.REMOVE
+    if not steps.postpone(operation, why, retry_after_s, forever=forever):
+        _give_up(instance, operation, why)
+
+
+@transaction.atomic
+def _give_up(instance: Instance, operation: Operation | None, reason: str) -> None:
+    log.error("instance_failed cloud=%s instance=%s reason=%s", instance.cloud_id, instance.pk, reason)
+    row = Instance.objects.select_for_update().get(pk=instance.pk)
+    if row.generation != instance.generation:
+        return
+    if row.wanted == Wanted.REMOVED:
+        Instance.objects.filter(pk=row.pk).update(state_reason=reason, observed_generation=row.generation)
+        steps.fail(operation, reason)
+    else:
+        _fail(row, operation, reason)
+    feed.changed(row.pk)
+    announce(row.cloud_id, row.pk)

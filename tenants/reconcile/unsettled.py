@@ -1,0 +1,61 @@
+"""What the sweep must look at: rows whose observed side lags behind, and operations that are not over."""
+
+from datetime import timedelta
+
+from django.db.models import F, Q
+from django.utils import timezone
+
+from tenants import steps
+from tenants.models import (
+    Cloud,
+    GateChange,
+    IdempotencyRecord,
+    Instance,
+    Operation,
+    OperationKind,
+    RevokedSession,
+    SignInCode,
+)
+from tenants.reconcile.clouds import LIVING
+from tenants.states import InstanceState
+
+AT_ONCE = 1000  # a sweep enqueues at most so many of each; the next one comes in seconds
+KEEP_ANSWERS = timedelta(days=1)
+KEEP_CHANGES = timedelta(days=1)
+
+
+def clouds() -> list[str]:
+    behind = Cloud.objects.filter(state__in=LIVING, observed_generation__lt=F("generation"))
+    waiting = Operation.objects.filter(_later(), kind=OperationKind.CREATE_CLOUD).values("cloud_id")
+    return list(behind.exclude(pk__in=waiting).values_list("pk", flat=True)[:AT_ONCE])
+
+
+def instances() -> list[str]:
+    behind = Instance.objects.exclude(state=InstanceState.REMOVED).filter(observed_generation__lt=F("generation"))
+    waiting = Operation.objects.filter(_later(), instance__isnull=False).values("instance_id")
+    found = set(behind.exclude(pk__in=waiting).values_list("pk", flat=True)[:AT_ONCE])
+    due = Operation.objects.filter(_due(), instance__isnull=False)
+    return [*found.union(due.values_list("instance_id", flat=True)[:AT_ONCE])]
+
+
+def builds() -> list[str]:
+    due = Operation.objects.filter(_due(), kind=OperationKind.BUILD, revision__isnull=False)
+    return list(due.order_by("created_at").values_list("revision_id", flat=True)[:AT_ONCE])
+
+
+def prune() -> None:
+    """Rows that have served their time."""
+    now = timezone.now()
+    IdempotencyRecord.objects.filter(created_at__lt=now - KEEP_ANSWERS).delete()
+    GateChange.objects.filter(created_at__lt=now - KEEP_CHANGES).delete()
+    RevokedSession.objects.filter(until__lt=now).delete()
+    SignInCode.objects.filter(expires_at__lt=now).delete()
+
+
+def _due() -> Q:
+    soon = Q(not_before__isnull=True) | Q(not_before__lte=timezone.now())
+    return Q(state__in=steps.OPEN) & soon
+
+
+def _later() -> Q:
+    return Q(state__in=steps.OPEN, not_before__gt=timezone.now())

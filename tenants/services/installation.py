@@ -1,0 +1,26 @@
+"""What must be there before anybody can sign up."""
+
+import uuid
+
+from django.conf import settings
+from django.db import transaction
+
+from tenants.models import Cell, Installation, Plan
+
+HOUSEHOLD = {
+    "name": "Household",
+    "cpu_millis": 20_000,
+    "memory_mib": 20 * 1024,
+    "storage_mib": 20 * 1024,
+    "instances": 20,
+    "builds": 2,
+}
+
+
+@transaction.atomic
+def prepare() -> None:
+    """This installation's id, its cell and the newcomers' plan. What is there already stays as operators made it."""
+    if not Installation.objects.exists():
+        Installation.objects.create(id=uuid.uuid4())
+    Cell.objects.get_or_create(name=settings.DEFAULT_CELL, defaults={"apps_domain": settings.APPS_DOMAIN})
+    Plan.objects.get_or_create(slug=settings.DEFAULT_PLAN, defaults=HOUSEHOLD)

@@ -1,0 +1,306 @@
+"""Use-cases of instances: install, restart, change, remove. One transaction each; the cluster hears of it afterwards."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+
+from apps_catalog.blueprint import Blueprint, blueprint_of
+from apps_catalog.models import App, Channel, Release, Revision
+from apps_catalog.services import release_of
+from tenants import access, feed, steps
+from tenants.addresses import alias_from, check_alias, new_host
+from tenants.errors import Conflict, Refused
+from tenants.live import announce
+from tenants.models import Cloud, Instance, InstanceMicro, Operation, OperationKind, Quota, User, Wanted
+from tenants.services import quota
+from tenants.states import InstanceState, move
+from tenants.tasks import enqueue_instance
+
+DEFAULT_CPU_MILLIS = 200
+DEFAULT_MEMORY_MIB = 512
+DEFAULT_STORAGE_MIB = 500
+HOST_ATTEMPTS = 5
+VALUE_LIMIT = 10_000
+
+INSTALL_STEPS = (
+    ("reserve", "Reserve room in your cloud"),
+    ("prepare", "Hand the app to your cloud"),
+    ("start", "Start it"),
+    ("address", "Open its address"),
+)
+RESTART_STEPS = (
+    ("close", "Close its address"),
+    ("prepare", "Tell your cloud"),
+    ("start", "Start it afresh"),
+    ("address", "Open its address"),
+)
+REMOVE_STEPS = (("close", "Close its address"), ("stop", "Stop it"), ("clear", "Clear up what it used"))
+
+
+@dataclass(frozen=True)
+class Size:
+    """What one micro that is a process may use at most."""
+
+    cpu_millis: int = DEFAULT_CPU_MILLIS
+    memory_mib: int = DEFAULT_MEMORY_MIB
+
+
+@dataclass(frozen=True)
+class InstallPlan:
+    """What an install would take, and what of the quota would be in use afterwards. `alias` is the one it would get."""
+
+    app: App
+    release: Release
+    blueprint: Blueprint
+    alias: str
+    config: dict[str, str]
+    needs: Quota
+
+
+def plan_install(
+    actor: User,
+    *,
+    app_slug: str,
+    release_id: str | None = None,
+    alias: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    size: Size | None = None,
+    channel: str | None = None,
+) -> InstallPlan:
+    """Check everything about an install but the quota; writes nothing. Raises Refused naming the field, or Http404."""
+    app = access.app_for(actor, app_slug)
+    release = release_of(app, release_id, Channel(_channel(channel)))
+    if release is None:
+        field = "release" if release_id else "channel"
+        raise Refused("no_release", "The app has no such release to install.", field=field)
+    blueprint = blueprint_of(release.revision)
+    return InstallPlan(
+        app=app,
+        release=release,
+        blueprint=blueprint,
+        alias=check_alias(alias) if alias is not None else alias_from(app.name),
+        config=check_config(blueprint, config or {}),
+        needs=needs_of(blueprint, _size(size)),
+    )
+
+
+@transaction.atomic
+def install_app(
+    actor: User,
+    *,
+    app_slug: str,
+    release_id: str | None = None,
+    alias: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    size: Size | None = None,
+    channel: str | None = None,
+) -> tuple[Instance, Operation]:
+    """Write a new instance of the app's newest (or the named) release into the actor's cloud.
+
+    Raises QuotaExceeded before anything is written, Refused naming the field, Conflict for a cloud that takes nothing.
+    Twice makes two: callers who may be repeated go through `idempotency.once`.
+    """
+    plan = plan_install(
+        actor, app_slug=app_slug, release_id=release_id, alias=alias, config=config, size=size, channel=channel
+    )
+    cloud = quota.lock(access.cloud_of(actor).pk)
+    quota.require(cloud, plan.needs)
+    instance = _write(cloud, plan)
+    operation = steps.open_operation(
+        OperationKind.INSTALL, cloud, INSTALL_STEPS, actor=actor, instance=instance, done=("reserve",)
+    )
+    _moved(instance)
+    return instance, operation
+
+
+@transaction.atomic
+def restart_instance(actor: User, instance: Instance) -> Operation:
+    """Replace its processes; of a failed one this is Retry. Raises Conflict while something else is going on."""
+    quota.lock(instance.cloud_id)  # clouds before instances, everywhere: no deadlocks
+    locked = _lock(instance)
+    if locked.state not in (InstanceState.RUNNING, InstanceState.FAILED):
+        raise Conflict("instance_busy", f"It is {locked.get_state_display().lower()} now; try again when that is over.")
+    return _bring_up(actor, locked, OperationKind.RESTART, restart=F("restart") + 1)
+
+
+@transaction.atomic
+def change_instance(
+    actor: User, instance: Instance, *, alias: str | None = None, config: Mapping[str, Any] | None = None
+) -> tuple[Instance, Operation | None]:
+    """Give it another alias (its address stays what it was), or other settings, which restarts it.
+
+    Returns the operation that brings new settings in, None where nothing has to be restarted.
+    Raises Refused naming the field, Conflict while something else is going on.
+    """
+    quota.lock(instance.cloud_id)
+    locked = _lock(instance)
+    if locked.state in (InstanceState.REMOVING, InstanceState.REMOVED):
+        raise Conflict("instance_removed", "It is being removed.")
+    if alias is not None and alias != locked.alias:
+        locked.alias = check_alias(alias)
+        locked.save(update_fields=["alias"])
+        announce(locked.cloud_id, locked.pk)
+    operation = None
+    if config is not None:
+        operation = _configure(actor, locked, config)
+    return locked, operation
+
+
+@transaction.atomic
+def remove_instance(actor: User, instance: Instance, *, delete_data: bool = False) -> Operation:
+    """Take it away; its volume is kept unless `delete_data`. Again: the operation that is removing it, or did.
+
+    Raises Conflict if it is being removed with the other answer to what happens to its data.
+    """
+    locked = _lock(instance)
+    if locked.wanted == Wanted.REMOVED:
+        if locked.delete_data != delete_data:
+            raise Conflict("instance_removed", "It is being removed already, with another choice about its data.")
+        return _removal_of(actor, locked)
+    for other in Operation.objects.filter(instance=locked, state__in=steps.OPEN):
+        steps.cancel(other, "The app was removed.")
+    changes = {"wanted": Wanted.REMOVED, "delete_data": delete_data, "generation": locked.generation + 1}
+    move(locked, InstanceState.REMOVING, actor=actor.pk, state_reason="", **changes)
+    return _open_removal(actor, locked)
+
+
+def needs_of(blueprint: Blueprint, size: Size) -> Quota:
+    """Only processes take compute. A volume counts with its full size, an app without one with the usual allowance."""
+    return Quota(
+        cpu_millis=size.cpu_millis * blueprint.processes,
+        memory_mib=size.memory_mib * blueprint.processes,
+        storage_mib=blueprint.volume_mib or DEFAULT_STORAGE_MIB,
+        instances=1,
+    )
+
+
+def check_config(blueprint: Blueprint, config: Mapping[str, Any]) -> dict[str, str]:
+    """Values for the app's own settings. Raises Refused (field config) for unknown names and what is not text."""
+    unknown = sorted(set(config) - blueprint.settings)
+    if unknown:
+        raise Refused("invalid_config", f"The app has no setting “{unknown[0][:60]}”.", field="config")
+    for name, value in config.items():
+        if not isinstance(value, str) or len(value) > VALUE_LIMIT or "\x00" in value:
+            raise Refused(
+                "invalid_config", f"“{name[:60]}” must be text of at most {VALUE_LIMIT} characters.", field="config"
+            )
+    return dict(config)
+
+
+def _channel(channel: str | None) -> str:
+    if channel is not None and channel not in Channel.values:
+        raise Refused("invalid_channel", f"Channels are {' and '.join(Channel.values)}.", field="channel")
+    return channel or Channel.STABLE
+
+
+def _size(size: Size | None) -> Size:
+    size = size or Size()
+    if not 50 <= size.cpu_millis <= 16_000:
+        raise Refused("invalid_size", "cpu_millis is 50 to 16000 thousandths of a core.", field="size")
+    if not 64 <= size.memory_mib <= 65_536:
+        raise Refused("invalid_size", "memory_mib is 64 to 65536.", field="size")
+    return size
+
+
+def _write(cloud: Cloud, plan: InstallPlan) -> Instance:
+    instance = _insert(cloud, plan)
+    revision: Revision = plan.release.revision
+    InstanceMicro.objects.bulk_create(
+        InstanceMicro(
+            instance=instance,
+            name=part.name,
+            mount=part.mount,
+            kind=part.kind,
+            engine=part.engine,
+            public_routes=list(part.public_routes),
+            serve=f"{revision.digest}/{part.serve}" if part.serve is not None else "",
+        )
+        for part in plan.blueprint.parts
+    )
+    App.objects.filter(pk=plan.app.pk).update(installs=F("installs") + 1)
+    return instance
+
+
+def _insert(cloud: Cloud, plan: InstallPlan) -> Instance:
+    """The row, with a host that nobody has. 40 random bits collide hardly ever, but an address must be one's own."""
+    for attempt in range(HOST_ATTEMPTS):
+        try:
+            with transaction.atomic():
+                return Instance.objects.create(
+                    cloud=cloud,
+                    app=plan.app,
+                    revision=plan.release.revision,
+                    release=plan.release,
+                    alias=plan.alias,
+                    host=new_host(plan.alias, cloud.cell),
+                    config=plan.config,
+                    cpu_millis=plan.needs.cpu_millis,
+                    memory_mib=plan.needs.memory_mib,
+                    storage_mib=plan.needs.storage_mib,
+                )
+        except IntegrityError:
+            if attempt == HOST_ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _lock(instance: Instance) -> Instance:
+    return (
+        Instance.objects.select_for_update(of=("self",))
+        .select_related("cloud", "app", "revision", "release")
+        .get(pk=instance.pk)
+    )
+
+
+def _bring_up(actor: User, locked: Instance, kind: OperationKind, **changes: Any) -> Operation:
+    """To a new generation of what is wanted. Its address closes now, before the cluster hears of anything."""
+    for other in Operation.objects.filter(instance=locked, state__in=steps.OPEN):
+        steps.cancel(other, "Something newer took its place.")
+    changes = {"generation": locked.generation + 1, "state_reason": "", "log_tail": "", **changes}
+    move(locked, InstanceState.UPDATING, actor=actor.pk, **changes)
+    locked.refresh_from_db(fields=["restart"])
+    _withdraw(locked)
+    operation = steps.open_operation(kind, locked.cloud, RESTART_STEPS, actor=actor, instance=locked, done=("close",))
+    _moved(locked)
+    return operation
+
+
+def _configure(actor: User, locked: Instance, config: Mapping[str, Any]) -> Operation | None:
+    checked = check_config(blueprint_of(locked.revision), config)
+    if checked == locked.config:
+        return None
+    if locked.state not in (InstanceState.RUNNING, InstanceState.FAILED):
+        raise Conflict("instance_busy", f"It is {locked.get_state_display().lower()} now; try again when that is over.")
+    return _bring_up(actor, locked, OperationKind.UPDATE, config=checked)
+
+
+def _open_removal(actor: User, locked: Instance) -> Operation:
+    _withdraw(locked)
+    operation = steps.open_operation(
+        OperationKind.REMOVE, locked.cloud, REMOVE_STEPS, actor=actor, instance=locked, done=("close",)
+    )
+    _moved(locked)
+    return operation
+
+
+def _removal_of(actor: User, locked: Instance) -> Operation:
+    """The newest removal; a new one where the last gave up though the instance is still there."""
+    last = locked.operations.filter(kind=OperationKind.REMOVE).order_by("-created_at").first()
+    if last is not None and (last.state in steps.OPEN or locked.state == InstanceState.REMOVED):
+        return last
+    Instance.objects.filter(pk=locked.pk).update(generation=F("generation") + 1, state_reason="")
+    locked.refresh_from_db(fields=["generation"])
+    return _open_removal(actor, locked)
+
+
+def _withdraw(locked: Instance) -> None:
+    locked.micros.update(upstream="", phase="pending")
+
+
+def _moved(instance: Instance) -> None:
+    feed.changed(instance.pk)
+    announce(instance.cloud_id, instance.pk)
+    enqueue_instance(instance.pk)

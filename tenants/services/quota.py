@@ -1,0 +1,64 @@
+"""How much of a cloud's quota is taken, and whether more fits."""
+
+from dataclasses import fields
+
+from django.db.models import Count, Q, Sum
+from django.db.models.functions import Coalesce
+
+from tenants.errors import Conflict, QuotaExceeded
+from tenants.models import HOLDING_COMPUTE, Cloud, Quota
+from tenants.states import CloudState, InstanceState
+
+_WORDS = {
+    "cpu_millis": ("processor time", "thousandths of a core"),
+    "memory_mib": ("memory", "MiB"),
+    "storage_mib": ("storage", "MiB"),
+    "instances": ("apps", "installed"),
+}
+
+
+def lock(cloud_id: str) -> Cloud:
+    """The cloud's row, locked until the transaction ends: whoever decides about its quota decides one at a time.
+
+    Raises Conflict when nothing may be added to the cloud.
+    """
+    cloud = Cloud.objects.select_for_update(of=("self",)).select_related("plan", "cell", "owner").get(pk=cloud_id)
+    if cloud.state not in (CloudState.CREATING, CloudState.ACTIVE):
+        raise Conflict("cloud_unavailable", f"Your cloud is {cloud.get_state_display().lower()}.")
+    return cloud
+
+
+def use_of(cloud: Cloud) -> Quota:
+    """What its instances take, by the database: the sleeping ones' compute is free, the removed ones' everything."""
+    there = ~Q(state=InstanceState.REMOVED)
+    awake = Q(state__in=HOLDING_COMPUTE)
+    sums = cloud.instances.aggregate(
+        cpu_millis=Coalesce(Sum("cpu_millis", filter=awake), 0),
+        memory_mib=Coalesce(Sum("memory_mib", filter=awake), 0),
+        storage_mib=Coalesce(Sum("storage_mib", filter=there), 0),
+        instances=Count("pk", filter=there),
+    )
+    return Quota(**sums)
+
+
+def after(cloud: Cloud, needed: Quota) -> Quota:
+    """Use of the cloud with `needed` added."""
+    use = use_of(cloud)
+    return Quota(**{f.name: getattr(use, f.name) + getattr(needed, f.name) for f in fields(Quota)})
+
+
+def require(cloud: Cloud, needed: Quota) -> Quota:
+    """Raise QuotaExceeded unless `needed` fits beside what is there; return the use it would lead to.
+
+    Only a promise while `cloud` comes from `lock` in the same transaction.
+    """
+    limit, then = cloud.quota, after(cloud, needed)
+    for resource, (name, unit) in _WORDS.items():
+        wanted, most = getattr(then, resource), getattr(limit, resource)
+        extra = getattr(needed, resource)
+        if extra and wanted > most:
+            raise QuotaExceeded(
+                f"Your cloud has not enough {name}: {wanted - extra} of {most} {unit} are taken, {extra} more needed.",
+                {"resource": resource, "limit": most, "used": wanted - extra, "needed": extra},
+            )
+    return then

@@ -1,0 +1,1 @@
+"""Real processes of a running Freehold are killed in the middle of real work."""

@@ -1,0 +1,86 @@
+"""A worker killed with -9 at each step of an install and of a removal: the work ends as it would have, once."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.chaos.blockade import Blockade, blockade, database_url
+from tests.journey.people import Document, Person
+from tests.journey.stack import Stack, until
+
+# Where the worker is stopped: it wants to write this row, so what comes before has been done and is not recorded.
+INSTALL = ("operation", "step prepare", "step start", "step address", "instance")
+REMOVAL = ("operation", "step stop", "step clear", "instance")
+LIMIT_S = 150  # the supervisor waits longer from one death to the next
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def kill_worker_at(stack: Stack, place: str, begin: Callable[[], Document], instance_id: str | None = None) -> Document:
+    """Begin something, let the worker come as far as `place`, kill it there. Returns what `begin` answered."""
+    worker = stack.pid_of("worker")
+    with blockade(database_url(stack)) as held:
+        with frozen(worker):
+            begun = begin()
+            _hold(held, place, str(begun["operation"]), instance_id or str(begun["id"]))
+        held.wait_for_a_victim()
+        os.kill(worker, signal.SIGKILL)
+        until(lambda: worker not in stack.processes(), 10, "the worker dead")
+    return begun
+
+
+def _hold(held: Blockade, place: str, operation_id: str, instance_id: str) -> None:
+    if place == "operation":
+        held.hold_operation(operation_id)
+    elif place == "instance":
+        held.hold_instance(instance_id)
+    else:
+        held.hold_step(operation_id, place.removeprefix("step "))
+
+
+@pytest.mark.parametrize("place", INSTALL)
+def test_an_install_ends_with_exactly_one_running_instance(
+    freehold: Stack, owner: Person, app: str, place: str
+) -> None:
+    begun = kill_worker_at(freehold, place, lambda: owner.install(app))
+    assert owner.finished(begun["operation"], LIMIT_S)["state"] == "succeeded"
+    instance = owner.instance(begun["id"])
+    assert instance["state"] == "running"
+    assert owner.web.get(f"{instance['url']}seen").status_code == 200
+    assert len(freehold.sandboxes(instance["host"])) == 1
+    assert [row["id"] for row in owner.call("GET", "instances/")["results"]] == [begun["id"]]
+    owner.remove(begun["id"])
+
+
+@pytest.mark.parametrize("place", REMOVAL)
+def test_a_removal_ends_with_nothing_left(freehold: Stack, owner: Person, app: str, place: str) -> None:
+    instance = owner.running(app)
+    assert len(freehold.sandboxes(instance["host"])) == 1
+    begun = kill_worker_at(
+        freehold, place, lambda: owner.call("DELETE", f"instances/{instance['id']}/"), instance["id"]
+    )
+    assert owner.finished(begun["operation"], LIMIT_S)["state"] == "succeeded"
+    assert freehold.sandboxes(instance["host"]) == []
+    assert owner.call("GET", "instances/")["results"] == []
+    usage = owner.call("GET", "cloud/")["usage"]
+    assert (usage["instances"], usage["cpu_millis"], usage["memory_mib"]) == (0, 0, 0)
+    until(lambda: owner.web.get(instance["url"]).status_code == 404, 10, "its address gone")
+
+
+def test_a_worker_killed_again_and_again_still_gets_there(freehold: Stack, owner: Person, app: str) -> None:
+    begun = kill_worker_at(freehold, "step prepare", lambda: owner.install(app))
+    for _ in range(2):
+        os.kill(freehold.pid_of("worker"), signal.SIGKILL)
+    assert owner.finished(begun["operation"], LIMIT_S)["state"] == "succeeded"
+    assert len(freehold.sandboxes(owner.instance(begun["id"])["host"])) == 1
+    owner.remove(begun["id"])

@@ -1,0 +1,118 @@
+"""`manage.py up` with its real processes. One run serves the tests that leave it whole."""
+
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from provider.up.child import SOURCE
+from provider.up.table import CONSOLE_HOST
+from tests.up.running import Up, of_home, until, up
+
+pytestmark = pytest.mark.journey
+
+PLATFORM = ("postgres", "redis", "node", "static", "web", "live", "worker", "beat", "observer", "gate-agent", "gate")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    with up(tmp_path_factory.mktemp("up") / "home") as one:
+        one.start()
+        until(lambda: "Freehold is ready" in one.output.read_text(), f"ready, see {one.output}", 180)
+        yield one
+
+
+def get(one: Up, path: str) -> tuple[int, bytes]:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{one.port}{path}", headers={"Host": f"{CONSOLE_HOST}:{one.port}"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def leader(one: Up, text: str) -> int:
+    found = [p for p in of_home(one.home.path) if text in Path(f"/proc/{p}/cmdline").read_text().replace("\0", " ")]
+    return min(found, default=0)
+
+
+def test_every_process_is_well_and_healthz_says_so(running: Up) -> None:
+    until(lambda: get(running, "/healthz")[0] == 200, "healthz")
+    assert {name: c["state"] for name, c in running.components().items()} == dict.fromkeys(PLATFORM, "ok")
+
+
+def test_the_operators_account_is_shown_once_in_a_frame(running: Up) -> None:
+    text = running.output.read_text()
+    assert text.count("operator@freehold.localhost") == 1
+    assert re.search(r"│   password  \S{16} ", text)
+
+
+def test_a_token_for_a_person_is_printed_by_a_command_that_finds_the_home(running: Up) -> None:
+    env = {"PATH": os.environ["PATH"], "FREEHOLD_HOME": str(running.home.path)}
+    command = (sys.executable, "manage.py", "token", "operator@freehold.localhost")
+    done = subprocess.run(command, cwd=SOURCE, env=env, capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"fh_[a-z0-9]+_\S+\n", done.stdout)
+    unknown = subprocess.run((*command[:-1], "nobody@example.org"), cwd=SOURCE, env=env, capture_output=True, text=True)
+    assert unknown.returncode == 1
+    assert "Nobody has the address nobody@example.org." in unknown.stderr
+
+
+def test_https_is_trusted_by_whoever_trusts_the_certificate_authority(running: Up) -> None:
+    trust = ssl.create_default_context(cafile=str(running.home.path / "ca.pem"))
+    with (
+        socket.create_connection(("127.0.0.1", running.tls_port)) as plain,
+        trust.wrap_socket(plain, server_hostname=CONSOLE_HOST) as secure,
+    ):
+        assert secure.version() in ("TLSv1.2", "TLSv1.3")
+
+
+def test_secrets_are_private_and_not_in_the_logs(running: Up) -> None:
+    home = running.home.path
+    assert home.stat().st_mode & 0o777 == 0o700
+    assert all((home / name).stat().st_mode & 0o777 == 0o600 for name in ("secrets.env", "ca.key", "gate.pem"))
+    secrets = [line.partition("=")[2] for line in (home / "secrets.env").read_text().splitlines()]
+    logs = "".join(log.read_text() for log in (home / "log").iterdir()) + running.output.read_text()
+    assert not [secret for secret in secrets if secret in logs]
+
+
+@pytest.mark.parametrize("text", ["provider.wsgi", "celery -A provider.celery worker", "provider.asgi"])
+def test_a_killed_process_is_back_soon_and_nothing_else_moved(running: Up, text: str) -> None:
+    untouched = leader(running, "redis-server"), leader(running, "k8s.local.agent")
+    killed = leader(running, text)
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: leader(running, text) not in (0, killed), f"{text} started again")
+    until(lambda: get(running, "/healthz")[0] == 200, "healthy again")
+    assert untouched == (leader(running, "redis-server"), leader(running, "k8s.local.agent"))
+
+
+def test_a_second_up_of_the_same_home_is_refused(running: Up) -> None:
+    refused = running.run()
+    assert refused.returncode == 1
+    assert "already runs in" in refused.stderr
+
+
+def test_stops_leave_nothing_and_later_starts_are_quick_even_after_the_supervisor_was_killed(tmp_path: Path) -> None:
+    with up(tmp_path / "home") as one:
+        one.start()
+        until(lambda: "Freehold is ready" in one.output.read_text(), f"ready, see {one.output}", 180)
+        assert one.stop(signal.SIGINT) == 0
+        assert of_home(one.home.path) == []
+        for end in (signal.SIGKILL, signal.SIGTERM):
+            began = time.monotonic()
+            one.start()
+            until(lambda: "Freehold is ready" in one.output.read_text(), f"ready, see {one.output}", 60)
+            assert time.monotonic() - began < 15
+            assert "password" not in one.output.read_text()
+            one.stop(end)
+        assert of_home(one.home.path) == []
