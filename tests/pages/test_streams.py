@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
 from django.db import connection, connections
 from django.test import AsyncClient
 from django.utils import timezone
@@ -78,7 +77,7 @@ def test_an_operation_is_told_as_it_is_then_as_it_moves_then_ends(ada: Person, n
         reader = Reader(await _browser(ada).get(f"/operations/{operation.pk}/events/"))
         name, data = await reader.next()
         assert name == "operation" and json.loads(data)["state"] == "running"
-        await sync_to_async(_succeed)(operation)
+        await streams.in_database(partial(_succeed, operation))
         name, data = await reader.next()
         assert json.loads(data)["state"] == "succeeded"
         assert [step["state"] for step in json.loads(data)["steps"]] == ["succeeded", "succeeded"]
@@ -110,7 +109,7 @@ def test_a_change_is_told_although_redis_says_nothing(
     async def scene() -> None:
         reader = Reader(await _browser(ada).get(f"/instances/{mine.pk}/events/"))
         await reader.next()
-        await Instance.objects.filter(pk=mine.pk).aupdate(state="stopped")
+        await streams.in_database(partial(Instance.objects.filter(pk=mine.pk).update, state="stopped"))
         seen = json.loads((await reader.next())[1])
         assert seen["state"] == "stopped"
         await reader.close()
