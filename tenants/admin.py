@@ -1,7 +1,7 @@
 """Django's admin for operators. It shows everything and changes what services can bring into effect; it deletes nothing
 that services own, and writes no state."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -156,7 +156,7 @@ class InstanceAdmin(ReadOnly):
     ordering = ("-created_at",)
     # What people typed into an app's settings is theirs: keys and passwords among it.
     exclude = ("config",)
-    inlines: ClassVar = [MicroInline]
+    inlines = (MicroInline,)
 
     @admin.display(ordering="cloud__owner__handle")
     def owner(self, instance: Instance) -> str:
@@ -181,8 +181,8 @@ class OperationAdmin(ReadOnly):
     list_filter = ("state", "kind")
     list_select_related = ("cloud__owner", "instance")
     search_fields = ("id", "cloud__owner__handle", "instance__alias", "error")
-    inlines: ClassVar = [StepInline]
-    actions: ClassVar = ["retry"]
+    inlines = (StepInline,)
+    actions = ("retry",)
 
     @admin.display(ordering="cloud__owner__handle")
     def owner(self, operation: Operation) -> str:

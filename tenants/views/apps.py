@@ -66,7 +66,7 @@ def _page(request: HttpRequest, app: App, form: InstallForm, status: int = 200) 
         "release": release,
         "needs": needs,
         "form": form,
-        "error": " ".join(form.non_field_errors()),
+        "error": " ".join(str(error) for error in form.non_field_errors()),
         # A refused form keeps its key: nothing was done under it.
         "idempotency_key": form["idempotency_key"].value() or form["idempotency_key"].initial,
         "homepage": _link(app.homepage),
