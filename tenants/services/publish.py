@@ -105,7 +105,7 @@ def add_revision(actor: User, app: App, upload: Upload, as_of: datetime | None =
         tag=_new_tag(app),
         source=upload.source,
         source_bytes=upload.size_bytes,
-        spacefile=upload.spacefile.model_dump(mode="json"),
+        spacefile=upload.spacefile.model_dump(mode="json", exclude_defaults=True),
         as_of=as_of,
     )
     if built is not None:
