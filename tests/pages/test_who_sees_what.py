@@ -141,3 +141,10 @@ def test_while_the_database_is_away_a_page_says_so(ada: Person, monkeypatch: pyt
     answer = ada.browser.get("/")
     assert answer.status_code == 503 and answer["Retry-After"]
     assert "Back in a moment" in answer.content.decode()
+
+
+def test_the_admin_has_no_door_of_its_own(ada: Person, operator: Person) -> None:
+    path = "/operator/admin/tenants/cloud/"
+    assert Client().get(path, follow=True).redirect_chain[-1][0].startswith(LOGIN)
+    assert ada.browser.get(path, follow=True).status_code == 403
+    assert operator.browser.get(path).status_code == 200
