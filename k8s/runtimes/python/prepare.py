@@ -27,7 +27,7 @@ def prepare(target: Path, uv: Path) -> bool:
     try:
         _fill(fresh, uv)
         (fresh / _STAMP).write_text(stamp)
-        fresh.chmod(0o755)
+        _open_to_readers(fresh)
         if target.exists():
             shutil.rmtree(target)
         fresh.replace(target)
@@ -54,3 +54,9 @@ def _fill(folder: Path, uv: Path) -> None:
     (folder / ".lock").unlink(missing_ok=True)
     compile_all = ("-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash", str(folder))
     subprocess.run((str(_PYTHON), *compile_all), check=False, capture_output=True)
+
+
+def _open_to_readers(folder: Path) -> None:
+    """Every cloud's own user reads it, whatever the caller's umask is: a package nobody can list imports as empty."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
