@@ -81,7 +81,10 @@ class Nudges:
 
 @dataclass
 class Agent:
-    """`step` brings the proxy up to date once. token marks a proxy that this agent has filled (a number: the proxy reads its state map so)."""
+    """`step` brings the proxy up to date once.
+
+    token marks a proxy that this agent has filled (a number: the proxy reads its state map so).
+    """
 
     config: AgentConfig
     connection: "psycopg.Connection | None" = None

@@ -197,7 +197,7 @@ def services(plan: Plan) -> tuple[Process, ...]:
         ),
         Process(
             name="gate",
-            argv=("haproxy", "-db", "-f", str(home.path / "gate" / "haproxy.cfg")),
+            argv=_module("provider.gate.serve"),
             env=env,
             probe=probes.tcp(plan.port),
             after=("web",),
