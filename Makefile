@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 # mypy's Django plugin and the checks read the settings; nothing connects to this database.
 CHECK_ENV := FREEHOLD_DEBUG=true DATABASE_URL=postgresql://nobody@localhost/none
 
-.PHONY: up test check bench lock bootstrap
+.PHONY: up test check bench screenshots lock bootstrap
 
 up:
 	@.ci/bootstrap server
@@ -25,6 +25,11 @@ check:
 bench:
 	@.ci/bootstrap dev browser
 	@exec $(PYTHON) -m tests.bench $(ARGS)
+
+# The pictures in docs/, taken on the way through the main job.
+screenshots:
+	@.ci/bootstrap dev browser
+	@FREEHOLD_SCREENSHOTS=docs/screenshots exec $(PYTHON) -m pytest -q tests/journey/test_browser.py -k three_apps
 
 lock:
 	@.ci/bootstrap dev

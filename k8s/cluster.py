@@ -5,7 +5,7 @@ repeat with the same arguments, may be called from several processes at once, an
 A caller killed in the middle of a verb repeats it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from k8s.specs import (
@@ -60,9 +60,20 @@ class Cluster(Protocol):
         """
 
     def logs(
-        self, cloud_id: str, instance_id: str, *, micro: str | None = None, tail: int = 200, follow: bool = False
+        self,
+        cloud_id: str,
+        instance_id: str,
+        *,
+        micro: str | None = None,
+        tail: int = 200,
+        follow: bool = False,
+        stop: Callable[[], bool] | None = None,
     ) -> Iterator[LogLine]:
-        """The last `tail` lines, oldest first; with `follow`, new ones as they come until the caller stops iterating."""
+        """The last `tail` lines, oldest first; with `follow`, new ones as they come until the instance is gone.
+
+        stop: asked at least once a second while following, also in silence; True ends the iteration. (A reader that
+        left could otherwise not take its thread out of a silent log.)
+        """
 
     def run_build(self, spec: BuildSpec) -> None:
         """Start a build; one job per `job_id` however often called. Returns at once."""
@@ -70,8 +81,10 @@ class Cluster(Protocol):
     def build_status(self, cloud_id: str, job_id: str) -> JobStatus:
         """Raises NotFound for a job that was never started or was deleted."""
 
-    def build_logs(self, cloud_id: str, job_id: str, *, follow: bool = False) -> Iterator[LogLine]:
-        """All lines so far; with `follow`, new ones until the job ends."""
+    def build_logs(
+        self, cloud_id: str, job_id: str, *, follow: bool = False, stop: Callable[[], bool] | None = None
+    ) -> Iterator[LogLine]:
+        """All lines so far; with `follow`, new ones until the job ends. stop: as in `logs`."""
 
     def delete_build(self, cloud_id: str, job_id: str) -> None:
         """Stop it if it runs and forget it; the artifact stays. Unknown is success."""

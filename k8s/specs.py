@@ -100,7 +100,9 @@ class MicroPhase(StrEnum):
 
 @dataclass(frozen=True)
 class MicroStatus:
-    """upstream: "address:port" that the gate may use, only while READY; None otherwise and for static micros.
+    """upstream: "address:port" that the gate may use; None while nothing answers and for static micros.
+
+    While an update comes up, or after it failed, it is that of the older process, which goes on serving.
 
     reason: a sentence for the owner when FAILED, else "". log_tail: last lines of output when FAILED.
     """

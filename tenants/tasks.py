@@ -59,6 +59,11 @@ def enqueue_instance(instance_id: str) -> None:
     transaction.on_commit(partial(_send, reconcile_instance, instance_id))
 
 
+def enqueue_build_now(revision_id: str) -> None:
+    """For callers outside a transaction."""
+    _send(reconcile_build, revision_id)
+
+
 def enqueue_build(revision_id: str) -> None:
     transaction.on_commit(partial(_send, reconcile_build, revision_id))
 

@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('apps_catalog', '0002_initial'),
+        ("apps_catalog", "0002_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='revision',
-            name='log_tail',
+            model_name="revision",
+            name="log_tail",
             field=models.TextField(blank=True, help_text="The build's last lines, where it failed."),
         ),
     ]

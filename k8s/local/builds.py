@@ -56,16 +56,15 @@ class Build:
         await self._task
 
     async def _run(self) -> None:
-        try:
-            document, status = self._document(), self._status()
-            unfinished = status is None or status.phase in (JobPhase.PENDING, JobPhase.RUNNING)
-            if document and not document.deleting and unfinished:
-                async with self._host.build_places:
-                    await self._build(document.spec)
-            await self._stop.wait()
-            self._forget()
-        except Exception:  # one job's trouble must not end the agent
-            log.exception("event=build_broke cloud=%s job=%s", self.cloud_id, self.owner)
+        document, status = self._document(), self._status()
+        unfinished = status is None or status.phase in (JobPhase.PENDING, JobPhase.RUNNING)
+        if document and document.deleting:
+            self._stop.set()
+        elif document and unfinished:
+            async with self._host.build_places:
+                await self._build(document.spec)
+        await self._stop.wait()
+        self._forget()
 
     async def _build(self, spec: BuildSpec) -> None:
         cloud = documents.read(self._home.cloud_document(self.cloud_id), CloudDocument)
@@ -76,6 +75,9 @@ class Build:
             status = await self._attempt(spec, cloud.uid)
         except (ClusterError, OSError) as error:
             status = JobStatus(self.owner, self.cloud_id, JobPhase.FAILED, reason=str(error))
+        except Exception:  # a job must end visibly, whatever broke
+            log.exception("event=build_broke cloud=%s job=%s", self.cloud_id, self.owner)
+            status = JobStatus(self.owner, self.cloud_id, JobPhase.FAILED, reason="The node could not run the build.")
         if not self._stop.is_set():
             self._publish(status)
 

@@ -15,14 +15,15 @@ from urllib.parse import urlsplit
 from k8s.local.journal import log
 
 _CONNECT_S, _HEADER_BYTES, _CHUNK = 20.0, 16_384, 65_536
-_DEFAULT_INDEX = (
-    "from pip._internal.models.index import PyPI; print(PyPI.url); print('https://' + PyPI.file_storage_domain)"
-)
+_DEFAULT_INDEX = """
+from pip._internal.models.index import PyPI
+print(PyPI.url, "https://" + PyPI.file_storage_domain)
+"""
 
 
 @dataclass(frozen=True)
 class Registries:
-    """index_url, npm_url: what to tell the installers; None leaves them their default. hosts: (name, port) to let through."""
+    """index_url, npm_url: for the installers; None leaves them their default. hosts: (name, port) to let through."""
 
     hosts: frozenset[tuple[str, int]]
     index_url: str | None = None

@@ -69,7 +69,8 @@ class Host:
         note: receives a line for every host that was refused.
         """
         self._builds[address] = note
-        self._proxy = self._proxy or asyncio.create_task(self._start_proxy())
+        if self._proxy is None or (self._proxy.done() and self._proxy.exception()):
+            self._proxy = asyncio.create_task(self._start_proxy())
         registries = await asyncio.shield(self._proxy)
         proxy = f"http://{self.node.gate_address}:{self.node.plan.egress_port}"
         names = ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy")

@@ -15,8 +15,8 @@ from k8s.local import sandbox_seccomp
 _JOIN = 'while [ "$1" != -- ]; do echo $$ > "$1"; shift; done; shift; exec "$@"'
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _ETC = (
-    "ssl/certs", "ssl/openssl.cnf", "ca-certificates", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "mime.types", "localtime",
-    "protocols", "services", "python3", "python3.11", "debian_version", "os-release", "host.conf", "gai.conf",
+    "ssl/certs", "ssl/openssl.cnf", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "mime.types",
+    "localtime", "protocols", "services", "python3", "python3.11", "debian_version", "os-release", "host.conf", "gai.conf",
 )  # fmt: skip
 TRUSTED = "/etc/ssl/certs/ca-certificates.crt"
 _RESERVED = (*_SYSTEM, "/etc", "/proc", "/dev", "/sys", "/run", "/bundle", "/opt/freehold")

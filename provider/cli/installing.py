@@ -1,5 +1,6 @@
 """`install`, `instances`, `logs`, `uninstall` and `open`: what runs in your own cloud."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,7 @@ import typer
 
 from provider.cli import operations, project
 from provider.cli.api import Document
-from provider.cli.failures import Failure, Usage
+from provider.cli.failures import Failure, Unreachable, Usage
 from provider.cli.session import AsJson, Session, Url, session
 
 Slug = Annotated[str, typer.Argument(help="The app's name in the catalog, or the slug its developer gave you.")]
@@ -22,6 +23,8 @@ Tail = Annotated[int, typer.Option("--tail", min=0, help="How many lines from th
 Micro = Annotated[str | None, typer.Option("--micro", "-m", help="Only this micro's lines.")]
 DeleteData = Annotated[bool, typer.Option("--delete-data", help="Delete its data too; it is kept otherwise.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before deleting data.")]
+# How long a provider may be silent before a follower gives up: longer than a stream's own 45 s.
+_PATIENCE_S = 120.0
 
 
 def install(
@@ -94,8 +97,8 @@ def uninstall(
         found = _find(here, instance)
         if delete_data and not yes:
             _ask(here, found)
-        answer = here.api.delete(f"instances/{found['id']}/", data="delete" if delete_data else "keep")
-        done = operations.wait_for(here.api, here.screen, answer["operation"], title="Removing")
+        operation = here.api.delete(f"instances/{found['id']}/", data="delete" if delete_data else "keep")
+        done = operations.wait_for(here.api, here.screen, operation["id"], title="Removing")
         operations.require_success(done, "Try again, or ask the operator.")
         here.screen.say(f"Removed {found['alias']}." + ("" if delete_data else " Its data is kept."), "green")
         here.screen.document({"removed": found["id"], "data": "delete" if delete_data else "keep", "operation": done})
@@ -135,10 +138,21 @@ def _find(here: Session, wanted: str) -> Document:
 
 
 def _follow(here: Session, path: str, query: dict[str, str | int]) -> None:
-    for event in here.api.stream(path, follow="true", **query):
-        if event.name == "end":
-            return
-        here.screen.say(event.data)
+    """A provider ends long streams from time to time and restarts now and then: go on where it left off."""
+    last_heard = time.monotonic()
+    while True:
+        try:
+            for event in here.api.stream(path, follow="true", **query):
+                if event.name == "end":
+                    return
+                here.screen.say(event.data)
+                last_heard = time.monotonic()
+            last_heard = time.monotonic()
+        except Unreachable:
+            if time.monotonic() - last_heard > _PATIENCE_S:
+                raise
+            time.sleep(1)
+        query = {**query, "tail": 0}
 
 
 def _ask(here: Session, found: Document) -> None:

@@ -62,6 +62,16 @@ def write_meta(root: Path, meta: Meta) -> None:
     (space / "meta").write_text(json.dumps(asdict(meta), indent=2) + "\n", encoding="utf-8")
 
 
+def discovery(root: Path) -> str | None:
+    """The text of Discovery.md, which says what the catalog shows; None where there is none."""
+    try:
+        return (root / "Discovery.md").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise Failure(f"Discovery.md cannot be read: {error}", code="unreadable", field="Discovery.md") from error
+
+
 def commit_date(root: Path) -> str | None:
     """When the checked-out commit was made (RFC 3339), if the folder is a clean checkout; else None.
 

@@ -79,12 +79,16 @@ def release(
 ) -> None:
     """Let others install what was pushed last."""
     with session(url, as_json) as here:
-        meta = project.linked(project.folder(directory), here.api.url)
+        root = project.folder(directory)
+        meta = project.linked(root, here.api.url)
         chosen = revision or meta.revision
         if not chosen:
             raise Failure("Nothing was built from this folder yet. Run: freehold push", code="not_pushed")
         body: Document = {"revision": chosen, "notes": notes, "channel": channel, "listed": listed}
-        made = here.api.post(f"projects/{meta.id}/releases/", {**body, "version": version} if version else body)
+        # Not part of what is pushed: the page in the catalog may change without a new build.
+        more = {"version": version, "discovery": project.discovery(root)}
+        body |= {key: value for key, value in more.items() if value is not None}
+        made = here.api.post(f"projects/{meta.id}/releases/", body)
         here.screen.say(f"Released {meta.id} {made.get('version', '')} on {channel}.", "green")
         here.screen.say(f"Its page: {here.api.url}/apps/{meta.id}/")
         here.screen.say(f"Next: `freehold install {meta.id}`")

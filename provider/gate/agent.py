@@ -83,7 +83,7 @@ class Nudges:
 class Agent:
     """`step` brings the proxy up to date once.
 
-    token marks a proxy that this agent has filled (a number: the proxy reads its state map so).
+    token marks a proxy that this agent has filled; a number, since the proxy's state map holds nothing else.
     """
 
     config: AgentConfig

@@ -6,6 +6,7 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from k8s.local.layout import network_plan
 from provider.up.home import Home
 from provider.up.process import Probe
 
@@ -31,6 +32,11 @@ def arguments(home: Home, port: int, tls_port: int, console_host: str, uv: str) 
     ]
     bare = [] if os.geteuid() == 0 else ["--allow-unisolated"]  # asked for in machine.check_isolation
     return (*(str(word) for pair in pairs.items() for word in pair), *allowed, *bare)
+
+
+def bridge_address(home: Home) -> str:
+    """Where sandboxes reach the gate; "" without root, where they share the machine's own addresses."""
+    return str(network_plan(home.path / "node").gate_address) if os.geteuid() == 0 else ""
 
 
 async def _ask(home: Home, verb: str) -> dict[str, str]:

@@ -4,9 +4,9 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-FIRST_PORT = 20_000  # below Linux' ephemeral range (32768), so no client socket takes one of ours
+FIRST_PORT = 10_000  # below the node agent's (20000 on) and Linux' ephemeral range
 PORTS_PER_HOME = 8
-HOMES = 1_500
+HOMES = 1_200
 FIRST_UID = 61_200  # systemd's range for dynamic users: never in /etc/passwd
 UIDS = 4_000
 

@@ -1,6 +1,7 @@
 """Questions to running processes over their own protocols, so that the supervisor needs no client libraries."""
 
 import asyncio
+import json
 import struct
 import time
 from collections.abc import AsyncIterator
@@ -108,13 +109,15 @@ def pulse(redis_socket: Path, key: str) -> Probe:
     return probe
 
 
-def fresh_file(path: Path, limit_s: float) -> Probe:
-    """Healthy while the process keeps touching the file."""
+def heartbeat(path: Path, limit_s: float) -> Probe:
+    """Healthy while the process keeps writing `{"beat": epoch seconds, "error": sentence or ""}` into the file."""
 
     async def probe(started_at: float) -> str:
-        if not path.exists() or path.stat().st_mtime < started_at:
-            return "no heartbeat yet"
-        age = time.time() - path.stat().st_mtime
+        said = json.loads(path.read_text()) if path.exists() else {}
+        beat = float(said.get("beat", 0.0))
+        if said.get("error") or beat < started_at:
+            return said.get("error") or "no heartbeat yet"
+        age = time.time() - beat
         return "" if age < limit_s else f"last heartbeat {age:.0f} s ago"
 
     return probe
@@ -123,7 +126,9 @@ def fresh_file(path: Path, limit_s: float) -> Probe:
 async def ask(probe: Probe, started_at: float, timeout_s: float) -> str:
     """The probe's verdict; no answer in time is a verdict too."""
     try:
-        return await asyncio.wait_for(probe(started_at), timeout_s)
+        # Not wait_for, which before Python 3.12 can lose a cancellation that comes together with the answer.
+        async with asyncio.timeout(timeout_s):
+            return await probe(started_at)
     except TimeoutError:
         return f"no answer in {timeout_s:g} s"
     except (OSError, ValueError) as error:

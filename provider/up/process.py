@@ -1,6 +1,7 @@
 """One row of the process table."""
 
 import signal
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -8,10 +9,12 @@ from dataclasses import dataclass, field
 # freely (that is "no answer"). The argument is the time (epoch seconds) at which the process was started.
 Probe = Callable[[float], Awaitable[str]]
 
+SETTLED_S = 1.0
 
-async def runs(_started_at: float) -> str:
-    """For a process that nobody can ask: being there is all that is known."""
-    return ""
+
+async def runs(started_at: float) -> str:
+    """For a process that nobody can ask: being there for a while is all that is known."""
+    return "" if time.time() - started_at > SETTLED_S else "just started"
 
 
 @dataclass(frozen=True)

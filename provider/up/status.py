@@ -28,7 +28,8 @@ def metrics(supervisor: Supervisor) -> str:
 
 
 async def _answer_metrics(supervisor: Supervisor, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    words = (await asyncio.wait_for(reader.readline(), 5)).split()
+    async with asyncio.timeout(5):
+        words = (await reader.readline()).split()
     found = len(words) > 1 and words[1] == b"/metrics"
     body = metrics(supervisor) if found else "not here\n"
     status = "200 OK" if found else "404 Not Found"

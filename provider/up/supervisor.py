@@ -86,7 +86,7 @@ class Supervisor:
             member.detail = f"waits for {name}"
             await self.members[name].ready.wait()
         quick_ends = 0
-        while True:
+        while not self.stopping.is_set():
             started = time.monotonic()
             ending = await self._live_once(member)
             if member.state is State.DONE:
@@ -184,7 +184,8 @@ class Supervisor:
     async def _before_stop(self, member: Member) -> None:
         assert member.process.before_stop
         try:
-            await asyncio.wait_for(member.process.before_stop(), member.process.stop_timeout_s)
+            async with asyncio.timeout(member.process.stop_timeout_s):
+                await member.process.before_stop()
         except (OSError, ValueError, TimeoutError) as error:
             say(f"{member.process.name} did not take the request to stop ({error!r}); it is ended.")
 

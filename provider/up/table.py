@@ -20,6 +20,7 @@ APPS_DOMAIN = "apps.localhost"
 # What the platform's own variables are called: everything else of the person's environment (proxies, package mirrors)
 # is handed on.
 OWN_NAMES = ("FREEHOLD_", "DATABASE_URL", "REDIS_URL", "CLUSTER_URL", "SECRET_KEY", "DJANGO_", "PYTEST_")
+GATE_LAG_S = 5.0  # without the agent's heartbeat for this long cookies stop counting
 PREPARE_RUNTIME = (
     "import sys; from pathlib import Path; from k8s.runtimes.python.prepare import prepare;"
     "prepare(Path(sys.argv[1]), Path(sys.argv[2]))"
@@ -190,19 +191,24 @@ def services(plan: Plan) -> tuple[Process, ...]:
         ),
         Process("observer", _manage("observe"), env, after=data),
         Process(
+            name="gate",
+            argv=_module("provider.gate.serve"),
+            env=env | {"FREEHOLD_GATE_BRIDGE": node.bridge_address(home)},
+            probe=probes.tcp(plan.port),
+            after=("web",),
+            stop_signal=signal.SIGUSR1,  # lets running requests end
+            stop_timeout_s=3,
+        ),
+        Process(
             name="gate-agent",
             argv=_module("provider.gate.agent"),
             env=env,
-            after=data,
+            probe=probes.heartbeat(home.run / "gate-agent.json", GATE_LAG_S),
+            after=("gate",),
         ),
         Process(
-            name="gate",
-            argv=_module("provider.gate.serve"),
-            env=env,
-            probe=probes.tcp(plan.port),
-            after=("web",),
+            "seed", _manage("seed"), env, after=("node", "live", "worker", "beat", "observer", "gate-agent"), once=True
         ),
-        Process("seed", _manage("seed"), env, after=("node", "live", "worker", "beat", "observer", "gate"), once=True),
     )
 
 

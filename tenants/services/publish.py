@@ -1,6 +1,5 @@
 """Use-cases of developers: projects, revisions, releases."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -11,6 +10,7 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from apps_catalog import bundles, discovery, icons
+from apps_catalog.blueprint import spacefile_of
 from apps_catalog.discovery import Discovery, DiscoveryErrors
 from apps_catalog.identifiers import random_letters
 from apps_catalog.models import App, Channel, Release, Revision
@@ -105,7 +105,7 @@ def add_revision(actor: User, app: App, upload: Upload, as_of: datetime | None =
         tag=_new_tag(app),
         source=upload.source,
         source_bytes=upload.size_bytes,
-        spacefile=upload.spacefile.model_dump(mode="json"),
+        spacefile=upload.spacefile.model_dump(mode="json", exclude_defaults=True),
         as_of=as_of,
     )
     if built is not None:
@@ -135,8 +135,7 @@ def retry_revision(actor: User, app: App, revision: Revision) -> tuple[Revision,
     """Build the content of a failed revision again, as a new one. Raises Conflict for one that did not fail."""
     if revision.app_id != app.pk or revision.state != RevisionState.FAILED:
         raise Conflict("revision_not_failed", "Only a failed revision can be built again.")
-    spacefile = Spacefile.model_validate_json(json.dumps(revision.spacefile))
-    upload = Upload(revision.source, revision.source_bytes, spacefile)
+    upload = Upload(revision.source, revision.source_bytes, spacefile_of(revision))
     return add_revision(actor, app, upload, revision.as_of)
 
 

@@ -121,3 +121,17 @@ def test_a_folder_of_another_provider_is_not_sent_to_this_one(
     done = freehold("push", "--dir", "app", "--json")
     assert json.loads(done.stdout)["error"]["code"] == "linked_elsewhere"
     assert provider.asked == []
+
+
+def test_a_release_takes_along_what_the_catalog_shows(
+    provider: FlakyProvider, freehold: Freehold, tmp_path: Path
+) -> None:
+    root = folder(tmp_path / "app")
+    accepting(provider)
+    assert freehold("push", "--dir", "app").returncode == 0
+    (root / "Discovery.md").write_text("---\napp_name: Page\n---\nHello")
+    provider.on("POST projects/page-abc/releases/", (201, {"id": "relabc", "version": "1.0.0"}))
+    assert freehold("release", "--dir", "app", "--listed", "--notes", "new").returncode == 0
+    sent = json.loads(provider.asked[-1].body)
+    expected = {"revision": "revabc", "notes": "new", "channel": "stable", "listed": True}
+    assert sent == expected | {"discovery": "---\napp_name: Page\n---\nHello"}

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,29 +45,39 @@ def client(**options: object) -> httpx.Client:
 
 
 class Stack:
-    """home: made if it is not there. The log of `up` is `home`.log beside it."""
+    """home: made if it is not there. source: the clone that is run. The log of `up` is `home`.log beside the home."""
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
+    def __init__(self, home: Path, source: Path = SOURCE) -> None:
+        self.home, self.source = home, source
         self.port, self.tls_port = free_port(), free_port()
         self.console = f"http://freehold.localhost:{self.port}"
         self.log = home.with_name(home.name + ".log")
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, **environment: str) -> None:
+    def start(self) -> None:
         """Returns when every component is well and the catalog is seeded."""
-        where = ("--port", str(self.port), "--tls-port", str(self.tls_port), "--home", str(self.home))
+        self.launch([sys.executable, str(self.source / "manage.py"), "up", *self.options])
+        self.wait_until_well()
+        self.wait_for_catalog()
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return ("--port", str(self.port), "--tls-port", str(self.tls_port), "--home", str(self.home))
+
+    def launch(self, argv: Sequence[str]) -> None:
+        """Returns at once."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, str(SOURCE / "manage.py"), "up", *where],
-                cwd=SOURCE,
-                env=_bare_environment() | environment,
+                argv,
+                cwd=self.source,
+                env=_bare_environment(),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.wait_until_well()
-        until(lambda: len(self._apps()) >= 3, START_LIMIT_S, f"three apps in the catalog\n{self.log_tail()}")
+
+    def wait_for_catalog(self) -> None:
+        until(lambda: len(self._apps()) >= 3, START_LIMIT_S, "three apps in the catalog", pause_s=0.5)
 
     def wait_until_well(self, limit_s: float = START_LIMIT_S) -> None:
         def well() -> bool:
@@ -92,7 +102,7 @@ class Stack:
         """As Ctrl-C does. Raises AssertionError if anything of it is still there afterwards."""
         if self._process is None:
             return
-        self._process.send_signal(signal.SIGTERM)
+        os.kill(self.supervisor, signal.SIGTERM)
         try:
             self._process.wait(STOP_LIMIT_S)
         except subprocess.TimeoutExpired:
@@ -105,8 +115,8 @@ class Stack:
 
     @property
     def supervisor(self) -> int:
-        assert self._process is not None
-        return self._process.pid
+        """`up` itself, also where make started it; it notes its number in the lock."""
+        return int((self.home / "lock").read_text().split()[0])
 
     def processes(self) -> list[int]:
         """Everything that carries this home in its environment, or is a sandbox below its node folder."""

@@ -8,8 +8,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from provider.up import command, home, probes, status
-from provider.up.process import Process
+from provider.up import command, home, status
+from provider.up.process import Probe, Process
 from provider.up.supervisor import Supervisor, end_leftovers
 from provider.up.table import bare_environment
 
@@ -18,6 +18,13 @@ DETACHING = (
     "import os, subprocess, time; subprocess.Popen(['sleep', '3600'], start_new_session=True);"
     "open(os.environ['FREEHOLD_HOME'] + '/keeping', 'w').close(); time.sleep(3600)"
 )
+
+
+def wrote(path: Path) -> Probe:
+    async def probe(started_at: float) -> str:
+        return "" if path.exists() and path.stat().st_mtime >= started_at - 1 else "has not written yet"
+
+    return probe
 
 
 def table(place: home.Home) -> tuple[Process, ...]:
@@ -31,13 +38,13 @@ def table(place: home.Home) -> tuple[Process, ...]:
         process("steady", "sleep", "3600", after=("first",)),
         process("crashing", "sh", "-c", "echo what went wrong; exit 3"),
         process("deaf", "sh", "-c", "trap '' TERM; while :; do sleep 1; done", stop_timeout_s=0.5),
-        process("forking", sys.executable, "-c", FORKING, probe=probes.fresh_file(place.path / "forking", 3600)),
+        process("forking", sys.executable, "-c", FORKING, probe=wrote(place.path / "forking")),
         process(
             "keeping",
             sys.executable,
             "-c",
             DETACHING,
-            probe=probes.fresh_file(place.path / "keeping", 3600),
+            probe=wrote(place.path / "keeping"),
             keeps_children=True,
         ),
     )

@@ -27,7 +27,7 @@ def prepare(target: Path, uv: Path) -> bool:
     try:
         _fill(fresh, uv)
         (fresh / _STAMP).write_text(stamp)
-        fresh.chmod(0o755)
+        _open_to_readers(fresh)
         if target.exists():
             shutil.rmtree(target)
         fresh.replace(target)
@@ -45,12 +45,19 @@ def _stamp() -> str:
     return digest.hexdigest()
 
 
+def _open_to_readers(folder: Path) -> None:
+    """Sandboxes read it as other users, whatever the umask of whoever made it."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
 def _fill(folder: Path, uv: Path) -> None:
     install = (str(uv), "pip", "install", "--target", str(folder), "--python", str(_PYTHON), "--link-mode", "copy")
     options = ("--require-hashes", "--only-binary", ":all:", "--no-deps", "--quiet", "-r", str(_LOCK))
-    subprocess.run((*install, *options), check=True, capture_output=True, text=True)
+    # Sandboxes read this as users of their own, whatever the umask of whoever started us.
+    subprocess.run((*install, *options), check=True, capture_output=True, text=True, umask=0o022)
     shutil.copytree(_HERE / "freehold_server", folder / "freehold_server", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.rmtree(folder / "bin", ignore_errors=True)
     (folder / ".lock").unlink(missing_ok=True)
     compile_all = ("-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash", str(folder))
-    subprocess.run((str(_PYTHON), *compile_all), check=False, capture_output=True)
+    subprocess.run((str(_PYTHON), *compile_all), check=False, capture_output=True, umask=0o022)

@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 _THREADS = 16
 _GRACE_S = 8
@@ -22,7 +22,11 @@ def main() -> int:
     app = load(target)
     if app is None:
         return 1
-    (serve_asgi if is_asgi(app) else serve_wsgi)(app, port)
+    interface = interface_of(app)
+    if interface == "wsgi":
+        serve_wsgi(app, port)
+    else:
+        serve_asgi(app, port, interface)
     return 0
 
 
@@ -38,26 +42,36 @@ def load(target: str) -> Any:
     return app
 
 
-def is_asgi(app: Callable[..., Any]) -> bool:
-    """Coroutine callables are ASGI; else the number of arguments decides: WSGI takes exactly two."""
+def interface_of(app: Callable[..., Any]) -> Literal["asgi3", "asgi2", "wsgi"]:
+    """Coroutine callables are ASGI 3; else the number of required arguments decides, WSGI taking two."""
     call = type(app).__call__ if not inspect.isroutine(app) and not inspect.isclass(app) else app
     if inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(call):
-        return True
+        return "asgi3"
     try:
         parameters = inspect.signature(app).parameters.values()
     except (TypeError, ValueError):
-        return False
+        return "wsgi"
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     required = [item for item in parameters if item.kind in positional and item.default is inspect.Parameter.empty]
-    return len(required) in (1, 3)
+    if len(required) == 1:
+        return "asgi2"
+    return "asgi3" if len(required) == 3 else "wsgi"
 
 
-def serve_asgi(app: Any, port: int) -> None:
+def serve_asgi(app: Any, port: int, interface: Literal["asgi3", "asgi2"]) -> None:
     import uvicorn
 
     # The address only says where to listen inside the sandbox; who reaches it is decided outside.
     host = "0.0.0.0"  # noqa: S104
-    uvicorn.run(app, host=host, port=port, access_log=False, log_level="warning", timeout_graceful_shutdown=_GRACE_S)
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        interface=interface,
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=_GRACE_S,
+    )
 
 
 def serve_wsgi(app: Any, port: int) -> None:

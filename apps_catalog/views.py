@@ -1,0 +1,64 @@
+"""`/apps/`: what can be installed; and apps' icons."""
+
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.http import require_safe
+
+from apps_catalog.models import App
+from apps_catalog.services import SORTS, listed_apps
+from apps_catalog.store import Store
+
+PAGE = 24
+_LABELS = (("popular", "Popular"), ("recent", "Recent"), ("hot", "Hot"))
+# Known by their first bytes; anything else that a developer may have called an icon is not served.
+_IMAGES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
+
+
+@require_safe
+def catalog(request: HttpRequest) -> HttpResponse:
+    """The whole page, or only the results where htmx asks for them while somebody types."""
+    q = request.GET.get("q", "").replace("\x00", "")[:100]
+    sort = request.GET.get("sort", "")
+    sort = sort if sort in SORTS else SORTS[0]
+    number = request.GET.get("page", "1")
+    page = min(int(number), 1000) if number.isascii() and number.isdecimal() and number != "0" else 1
+    rows = list(listed_apps(q, sort)[(page - 1) * PAGE : page * PAGE + 1])
+    context = {
+        "apps": rows[:PAGE],
+        "q": q,
+        "sort": sort,
+        "sorts": _LABELS,
+        "previous": urlencode({"q": q, "sort": sort, "page": page - 1}) if page > 1 else "",
+        "following": urlencode({"q": q, "sort": sort, "page": page + 1}) if len(rows) > PAGE else "",
+    }
+    partial = request.headers.get("HX-Target") == "results"
+    answer = render(request, "apps_catalog/_results.html" if partial else "apps_catalog/catalog.html", context)
+    patch_vary_headers(answer, ["HX-Target"])
+    return answer
+
+
+@require_safe
+def app_icon(request: HttpRequest, slug: str) -> HttpResponse:
+    app = get_object_or_404(App.objects.only("icon"), slug=slug)
+    if not app.icon:
+        raise Http404
+    try:
+        with Store(settings.STORE_DIR).open(app.icon) as file:
+            content = file.read()
+    except (FileNotFoundError, ValueError) as error:
+        raise Http404 from error
+    # Pages name the icon by its digest, so a changed icon has another address.
+    return HttpResponse(content, content_type=_type_of(content), headers={"Cache-Control": "public, max-age=31536000"})
+
+
+def _type_of(content: bytes) -> str:
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "image/webp"
+    for start, kind in _IMAGES.items():
+        if content.startswith(start):
+            return kind
+    raise Http404

@@ -1,0 +1,106 @@
+"""`manage.py observe`: one stream of the cluster's changes into the database, by whichever process is the leader."""
+
+import logging
+import signal
+import time
+from types import FrameType
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.db import Error, close_old_connections, connection
+
+from k8s.errors import ClusterError
+from k8s.specs import Change
+from tenants.reconcile import advisory, builds, cluster, instances
+from tenants.tasks import enqueue_build_now
+
+log = logging.getLogger(__name__)
+WATCH_S = 60.0  # then a fresh watch, which begins with everything that exists
+PULSE_KEY = "freehold:pulse:observer"
+PULSE_EXPIRES_S = 120
+LONGEST_WAIT_S = 10.0
+
+
+class Stopped(Exception):
+    """Asked to end by a signal."""
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise Stopped
+
+
+class Command(BaseCommand):
+    help = "Watch the cluster and write down what is seen. Only one process does; others wait to take over."
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        signal.signal(signal.SIGTERM, _stop)
+        try:
+            while True:
+                self._lead()
+        except (Stopped, KeyboardInterrupt):
+            return
+
+    def _lead(self) -> None:
+        """Take the lead and keep it until the database's connection, and the lock with it, is lost."""
+        try:
+            with advisory.held("observer", wait_s=LONGEST_WAIT_S) as leader:
+                if leader:
+                    log.info("observer_leads")
+                    self._observe()
+        except Error as error:
+            log.warning("observer_lost_database error=%s", error)
+            close_old_connections()
+            time.sleep(1)
+
+    def _observe(self) -> None:
+        wait_s = 0.5
+        while True:
+            try:
+                for change in cluster.current().watch(WATCH_S):
+                    wait_s = 0.5
+                    take(change)
+                    pulse()
+            except ClusterError as error:
+                log.warning("watch_ended why=%s again_in_s=%.1f", error, wait_s)
+                time.sleep(wait_s)
+                wait_s = min(LONGEST_WAIT_S, wait_s * 2)
+            # Proves that the connection, hence the lead, is still there; raises if it is not.
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+            pulse()
+
+
+def take(change: Change) -> None:
+    """Look again at what moved, here and now: a task would only add its way through the broker.
+
+    A failure concerns this one thing; the sweep comes back to it.
+    """
+    try:
+        if change.instance_id is not None:
+            instances.reconcile(change.instance_id)
+        if change.job_id is not None:
+            for revision_id in builds.reconcile(change.job_id):
+                enqueue_build_now(revision_id)
+    except Error:
+        raise
+    except Exception:
+        log.exception("observation_failed cloud=%s subject=%s", change.cloud_id, change.instance_id or change.job_id)
+
+
+def pulse() -> None:
+    try:
+        _client().set(PULSE_KEY, f"{time.time():.3f}", ex=PULSE_EXPIRES_S)
+    except redis.RedisError as error:
+        log.warning("pulse_failed error=%s", error)
+
+
+_redis: "redis.Redis | None" = None
+
+
+def _client() -> "redis.Redis":
+    global _redis
+    if _redis is None:
+        _redis = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
+    return _redis

@@ -1,0 +1,78 @@
+"""`/operator/`: how the whole installation is. For staff; to everybody else there is nothing here."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import Any
+
+from django.db.models import Count, F, Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from provider.healthz import components
+from tenants.models import Cloud, Instance, Operation, User
+from tenants.states import CloudState, InstanceState, WorkState
+
+ROWS = 12
+OVERDUE = timedelta(minutes=2)
+View = Callable[..., HttpResponse]
+
+
+def staff_only(view: View) -> View:
+    @wraps(view)
+    def checked(request: HttpRequest, *args: Any, **named: Any) -> HttpResponse:
+        if not (isinstance(request.user, User) and request.user.is_active and request.user.is_staff):
+            raise Http404
+        return view(request, *args, **named)
+
+    return checked
+
+
+@never_cache
+@staff_only
+@require_safe
+def overview(request: HttpRequest) -> HttpResponse:
+    by_state = list(Instance.objects.values("state").annotate(number=Count("pk")).order_by("-number"))
+    context = {
+        "counts": _counts({row["state"]: row["number"] for row in by_state}),
+        "by_state": by_state,
+        "failing": list(_failing()[:ROWS]),
+        "people": list(_people()[:ROWS]),
+        "components": [{"name": name, **_shown(found)} for name, found in sorted(components().items())],
+    }
+    return render(request, "tenants/operator.html", context)
+
+
+def _shown(component: dict[str, str]) -> dict[str, str]:
+    state = component.get("state", "")
+    return {"state": "running" if state == "ok" else "failed", "detail": component.get("detail", "")}
+
+
+def _failing() -> Any:
+    """What failed and was not overtaken by something newer on the same instance, and what has been open for long."""
+    stuck = Q(state__in=(WorkState.QUEUED, WorkState.RUNNING), created_at__lt=timezone.now() - OVERDUE)
+    return Operation.objects.filter(Q(state=WorkState.FAILED) | stuck).select_related("instance", "cloud__owner")
+
+
+def _people() -> Any:
+    there = Count("cloud__instances", filter=~Q(cloud__instances__state=InstanceState.REMOVED))
+    return User.objects.annotate(cloud_state=F("cloud__state"), instance_count=there).order_by("-date_joined")
+
+
+def _counts(instances: dict[str, int]) -> list[tuple[str, int, str]]:
+    operations = reverse("admin:tenants_operation_changelist")
+    failed = Operation.objects.filter(state=WorkState.FAILED, created_at__gte=timezone.now() - timedelta(days=1))
+    return [
+        ("People", User.objects.count(), reverse("admin:tenants_user_changelist")),
+        ("Clouds", Cloud.objects.exclude(state=CloudState.CLOSED).count(), reverse("admin:tenants_cloud_changelist")),
+        (
+            "Running apps",
+            instances.get(InstanceState.RUNNING, 0),
+            reverse("admin:tenants_instance_changelist") + "?state__exact=running",
+        ),
+        ("Failed in a day", failed.count(), f"{operations}?state__exact=failed"),
+    ]

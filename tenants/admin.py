@@ -1,0 +1,210 @@
+"""Django's admin for operators. It shows everything and changes what services can bring into effect; it deletes nothing
+that services own, and writes no state."""
+
+from typing import TYPE_CHECKING, Any
+
+from allauth.account.decorators import secure_admin_login
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.models import Group
+from django.db.models import Count, Model, Q, QuerySet
+from django.http import HttpRequest
+
+from tenants.errors import Refused
+from tenants.models import Cloud, Event, Instance, InstanceMicro, Operation, OperationStep, Plan, User
+from tenants.services import clouds
+from tenants.services.retry import retry_operation
+from tenants.states import InstanceState
+
+admin.site.site_header = admin.site.site_title = "Freehold"
+admin.site.index_title = "Administration"
+admin.site.site_url = "/operator/"
+admin.site.unregister(Group)
+# One door: the console's, with its rate limits and whatever second factor it asks for.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+
+
+if TYPE_CHECKING:  # Django's own classes take no type at run time
+    Base = admin.ModelAdmin[Any]
+    Inline = admin.TabularInline[Any, Any]
+    CloudForm = forms.ModelForm[Cloud]
+else:
+    Base, Inline, CloudForm = admin.ModelAdmin, admin.TabularInline, forms.ModelForm
+
+
+class Kept(Base):
+    """Rows that services own: not added, not deleted here."""
+
+    list_per_page = 50
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class ReadOnly(Kept):
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(User)
+class UserAdmin(Kept):
+    list_display = ("handle", "email", "is_active", "is_staff", "cloud_state", "date_joined")
+    list_filter = ("is_staff", "is_active", "cloud__state")
+    list_select_related = ("cloud",)
+    search_fields = ("handle", "email", "id")
+    ordering = ("-date_joined",)
+    fields = ("id", "email", "handle", "is_active", "is_staff", "date_joined", "last_login")
+    readonly_fields = ("id", "email", "handle", "date_joined", "last_login")
+
+    @admin.display(description="cloud", ordering="cloud__state")
+    def cloud_state(self, user: User) -> str:
+        return user.cloud.state if hasattr(user, "cloud") else "–"
+
+
+class QuotaForm(CloudForm):
+    class Meta:
+        model = Cloud
+        fields = ("cpu_millis", "memory_mib", "storage_mib", "instances_limit")
+
+
+@admin.register(Cloud)
+class CloudAdmin(Kept):
+    form = QuotaForm
+    list_display = ("namespace", "owner", "plan", "state", "instance_count", "is_settled", "created_at")
+    list_filter = ("state", "plan", "cell")
+    list_select_related = ("owner", "plan")
+    search_fields = ("namespace", "owner__handle", "owner__email", "id")
+    ordering = ("-created_at",)
+    fieldsets = (
+        (None, {"fields": ("id", "owner", "cell", "namespace", "plan", "state", "state_reason")}),
+        (
+            "Quota",
+            {
+                "fields": ("cpu_millis", "memory_mib", "storage_mib", "instances_limit"),
+                "description": "Empty fields follow the plan. A change takes effect at once.",
+            },
+        ),
+        ("Movement", {"fields": ("generation", "observed_generation", "created_at")}),
+    )
+    readonly_fields = (
+        *("id", "owner", "cell", "namespace", "plan", "state", "state_reason"),
+        *("generation", "observed_generation", "created_at"),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Cloud]:
+        there = Count("instances", filter=~Q(instances__state=InstanceState.REMOVED))
+        rows: QuerySet[Cloud] = super().get_queryset(request).annotate(instance_total=there)
+        return rows
+
+    @admin.display(description="apps", ordering="instance_total")
+    def instance_count(self, cloud: Any) -> int:
+        return int(cloud.instance_total)
+
+    @admin.display(description="settled", boolean=True)
+    def is_settled(self, cloud: Cloud) -> bool:
+        return cloud.observed_generation >= cloud.generation
+
+    def save_model(self, request: HttpRequest, obj: Cloud, form: Any, change: bool) -> None:
+        """The service writes the numbers, so that they hold for the next install and reach the cluster."""
+        numbers = form.cleaned_data
+        clouds.set_quota(
+            request.user if isinstance(request.user, User) else None,
+            obj,
+            cpu_millis=numbers["cpu_millis"],
+            memory_mib=numbers["memory_mib"],
+            storage_mib=numbers["storage_mib"],
+            instances=numbers["instances_limit"],
+        )
+
+
+@admin.register(Plan)
+class PlanAdmin(Base):
+    list_display = ("name", "slug", "cpu_millis", "memory_mib", "storage_mib", "instances", "builds")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Plan | None = None) -> bool:
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Plan | None = None) -> tuple[str, ...]:
+        return ("slug",) if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change:
+            number = clouds.plan_changed(obj)
+            messages.info(request, f"{number} cloud(s) on this plan are being brought in line.")
+
+
+class MicroInline(Inline):
+    model = InstanceMicro
+    fields = ("name", "mount", "kind", "engine", "phase", "upstream")
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Instance | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Instance | None = None) -> bool:
+        return False
+
+
+@admin.register(Instance)
+class InstanceAdmin(ReadOnly):
+    list_display = ("alias", "app", "owner", "state", "host", "state_reason", "created_at")
+    list_filter = ("state", "wanted")
+    list_select_related = ("app", "cloud__owner")
+    search_fields = ("alias", "host", "id", "app__slug", "cloud__owner__handle")
+    ordering = ("-created_at",)
+    # What people typed into an app's settings is theirs: keys and passwords among it.
+    exclude = ("config",)
+    inlines = (MicroInline,)
+
+    @admin.display(ordering="cloud__owner__handle")
+    def owner(self, instance: Instance) -> str:
+        return instance.cloud.owner.handle
+
+
+class StepInline(Inline):
+    model = OperationStep
+    fields = ("position", "title", "state", "detail", "started_at", "finished_at")
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Operation | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Operation | None = None) -> bool:
+        return False
+
+
+@admin.register(Operation)
+class OperationAdmin(ReadOnly):
+    list_display = ("id", "kind", "state", "owner", "instance", "attempts", "error", "created_at", "finished_at")
+    list_filter = ("state", "kind")
+    list_select_related = ("cloud__owner", "instance")
+    search_fields = ("id", "cloud__owner__handle", "instance__alias", "error")
+    inlines = (StepInline,)
+    actions = ("retry",)
+
+    @admin.display(ordering="cloud__owner__handle")
+    def owner(self, operation: Operation) -> str:
+        return operation.cloud.owner.handle
+
+    @admin.action(description="Retry the failed ones", permissions=["view"])
+    def retry(self, request: HttpRequest, chosen: QuerySet[Operation]) -> None:
+        """On behalf of the owner, one by one: each is a use-case of its own, and may be refused."""
+        for operation in chosen.select_related("cloud__owner", "cloud__plan", "instance", "revision__app"):
+            try:
+                again = retry_operation(operation.cloud.owner, operation)
+                messages.success(request, f"{operation} is tried again as {again.pk}.")
+            except Refused as refusal:
+                messages.error(request, f"{operation}: {refusal}")
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnly):
+    list_display = ("at", "kind", "subject", "before", "after", "actor", "reason")
+    list_filter = ("kind", "after")
+    search_fields = ("subject", "cloud_id", "actor")
+    ordering = ("-at",)

@@ -1,0 +1,202 @@
+"""What is answered, for the schema. The documents themselves are made in `shapes` and `tenants.representation`."""
+
+from functools import lru_cache
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework import serializers
+
+Text = serializers.CharField
+Number = serializers.IntegerField
+Moment = serializers.DateTimeField
+
+
+class ErrorBody(serializers.Serializer[Any]):
+    code = Text()
+    message = Text()
+    field = Text(allow_null=True)
+    detail = serializers.DictField()
+
+
+class Error(serializers.Serializer[Any]):
+    error = ErrorBody()
+
+
+class QuotaShape(serializers.Serializer[Any]):
+    cpu_millis = Number()
+    memory_mib = Number()
+    storage_mib = Number()
+    instances = Number()
+
+
+class CloudShape(serializers.Serializer[Any]):
+    id = Text()
+    handle = Text()
+    namespace = Text()
+    state = Text()
+    state_reason = Text()
+    plan = Text()
+    quota = QuotaShape()
+    usage = QuotaShape()
+    created_at = Moment()
+
+
+class CloudBrief(serializers.Serializer[Any]):
+    id = Text()
+    namespace = Text()
+    state = Text()
+
+
+class AccountShape(serializers.Serializer[Any]):
+    id = Text()
+    email = Text()
+    handle = Text()
+    cloud = CloudBrief()
+
+
+class TokenShape(serializers.Serializer[Any]):
+    id = Text()
+    name = Text()
+    prefix = Text()
+    scopes = serializers.ListField(child=Text())
+    created_at = Moment()
+    last_used_at = Moment(allow_null=True)
+    expires_at = Moment(allow_null=True)
+
+
+class IssuedTokenShape(TokenShape):
+    token = Text()
+
+
+class AppShape(serializers.Serializer[Any]):
+    slug = Text()
+    name = Text()
+    title = Text()
+    tagline = Text()
+    description_html = Text()
+    theme_color = Text()
+    homepage = Text()
+    git = Text()
+    icon = Text(allow_null=True)
+    developer = Text()
+    listed = serializers.BooleanField()
+    installs = Number()
+    released_at = Moment(allow_null=True)
+
+
+class ReleaseShape(serializers.Serializer[Any]):
+    id = Text()
+    version = Text()
+    revision = Text()
+    notes = Text()
+    channel = Text()
+    listed = serializers.BooleanField()
+    created_at = Moment()
+
+
+class ProjectShape(serializers.Serializer[Any]):
+    slug = Text()
+    name = Text()
+    builder_instance = Text(allow_null=True)
+    listed = serializers.BooleanField()
+    installs = Number()
+    created_at = Moment()
+    released_at = Moment(allow_null=True)
+
+
+class RevisionShape(serializers.Serializer[Any]):
+    id = Text()
+    tag = Text()
+    state = Text()
+    state_reason = Text()
+    digest = Text(allow_null=True)
+    size_bytes = Number()
+    created_at = Moment()
+
+
+class UploadedShape(RevisionShape):
+    operation = Text()
+
+
+class InstanceSizeShape(serializers.Serializer[Any]):
+    cpu_millis = Number()
+    memory_mib = Number()
+    storage_mib = Number()
+
+
+class InstanceShape(serializers.Serializer[Any]):
+    id = Text()
+    app = Text()
+    release = Text(allow_null=True)
+    version = Text(allow_null=True)
+    alias = Text()
+    host = Text()
+    url = Text()
+    state = Text()
+    state_reason = Text()
+    size = InstanceSizeShape()
+    sleep_after_s = Number(allow_null=True)
+    auto_update = serializers.BooleanField()
+    created_at = Moment()
+    last_used_at = Moment(allow_null=True)
+
+
+class InstalledShape(InstanceShape):
+    operation = Text(allow_null=True)
+
+
+class PlanShape(serializers.Serializer[Any]):
+    app = Text()
+    release = Text()
+    version = Text()
+    alias = Text()
+    resources = QuotaShape()
+    quota = QuotaShape()
+    quota_after = QuotaShape()
+    price_delta = Number()
+    needs_consent = serializers.ListField(child=Text())
+
+
+class StepShape(serializers.Serializer[Any]):
+    name = Text()
+    title = Text()
+    state = Text()
+    started_at = Moment(allow_null=True)
+    finished_at = Moment(allow_null=True)
+    detail = Text()
+
+
+class OperationShape(serializers.Serializer[Any]):
+    id = Text()
+    kind = Text()
+    state = Text()
+    instance = Text(allow_null=True)
+    revision = Text(allow_null=True)
+    steps = StepShape(many=True)
+    error = Text(allow_null=True)
+    created_at = Moment()
+    finished_at = Moment(allow_null=True)
+
+
+KEY = OpenApiParameter(
+    "Idempotency-Key",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="The same key again: the same answer, once.",
+)
+PAGE = [
+    OpenApiParameter("page", OpenApiTypes.INT, description="From 1."),
+    OpenApiParameter("page_size", OpenApiTypes.INT, description="At most 200, 50 if absent."),
+]
+
+
+def errors(*statuses: int) -> dict[int, type[Error]]:
+    return dict.fromkeys((401, 403, *statuses), Error)
+
+
+@lru_cache
+def page_of(shape: type[serializers.Serializer[Any]]) -> type[serializers.Serializer[Any]]:
+    """The shape of a list: results and the address of the next page."""
+    fields = {"results": shape(many=True), "next": serializers.URLField(allow_null=True)}
+    return type(f"{shape.__name__.removesuffix('Shape')}Page", (serializers.Serializer,), fields)

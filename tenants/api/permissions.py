@@ -1,0 +1,24 @@
+"""What a token may do at an endpoint."""
+
+from typing import TYPE_CHECKING
+
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.request import Request
+
+from tenants.models import ApiToken
+from tenants.services.tokens import allows
+
+if TYPE_CHECKING:  # the framework reads this module while it is loading its views
+    from rest_framework.views import APIView
+
+
+class WithinScopes(BasePermission):
+    """The token's scopes cover the endpoint's `area`."""
+
+    message = "The token's scopes do not cover this."
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        token = request.auth
+        if not isinstance(token, ApiToken):
+            return False
+        return allows(token, getattr(view, "area", ""), writes=request.method not in SAFE_METHODS)

@@ -1,0 +1,141 @@
+"""What developers do: projects, revisions, releases."""
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from tenants import access
+from tenants.api.answers import (
+    KEY,
+    PAGE,
+    ProjectShape,
+    ReleaseShape,
+    RevisionShape,
+    UploadedShape,
+    errors,
+    page_of,
+)
+from tenants.api.base import Endpoint, person
+from tenants.api.parsers import TooLarge
+from tenants.api.requests import NewProject, NewRelease, NewRevision
+from tenants.api.shapes import project_document, release_document, revision_document, uploaded_document
+from tenants.services import publish
+from tenants.services.idempotency import Answer
+
+FORM_OVERHEAD_BYTES = 64 * 1024
+
+
+class Projects(Endpoint):
+    area = "projects"
+
+    @extend_schema(operation_id="projects_list", responses={200: page_of(ProjectShape), **errors()}, parameters=PAGE)
+    def get(self, request: Request) -> Response:
+        return self.pages(request, access.projects_of(person(request)), project_document)
+
+    @extend_schema(
+        operation_id="projects_create",
+        request=NewProject,
+        responses={201: ProjectShape, **errors(422)},
+        parameters=[KEY],
+    )
+    def post(self, request: Request) -> Response:
+        """Begin a project. Its slug is made now and never changes."""
+        user, sent = person(request), self.body(request, NewProject)
+        return self.once(request, lambda: Answer(201, project_document(publish.create_project(user, sent["name"]))))
+
+
+class Project(Endpoint):
+    area = "projects"
+
+    @extend_schema(operation_id="projects_retrieve", responses={200: ProjectShape, **errors(404)})
+    def get(self, request: Request, slug: str) -> Response:
+        return Response(project_document(access.project_for(person(request), slug)))
+
+    @extend_schema(
+        operation_id="projects_partial_update",
+        request=NewProject,
+        responses={200: ProjectShape, **errors(404, 422)},
+        parameters=[KEY],
+    )
+    def patch(self, request: Request, slug: str) -> Response:
+        """Another name; the slug stays."""
+        user = person(request)
+        app, sent = access.project_for(user, slug), self.body(request, NewProject)
+        return self.once(
+            request, lambda: Answer(200, project_document(publish.rename_project(user, app, sent["name"])))
+        )
+
+
+class Revisions(Endpoint):
+    area = "projects"
+
+    def get_parsers(self) -> list:  # type: ignore[type-arg]
+        request = getattr(self, "request", None)
+        return [MultiPartParser()] if request is None or request.method == "POST" else super().get_parsers()
+
+    @extend_schema(
+        operation_id="revisions_list", responses={200: page_of(RevisionShape), **errors(404)}, parameters=PAGE
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        app = access.project_for(person(request), slug)
+        return self.pages(request, app.revisions.order_by("-created_at"), revision_document)
+
+    @extend_schema(
+        operation_id="revisions_create",
+        request={"multipart/form-data": NewRevision},
+        responses={202: UploadedShape, **errors(404, 409, 413, 422)},
+        parameters=[KEY],
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        """Upload a bundle (a zip with a Spacefile at its top) and have it built in one's own cloud."""
+        user = person(request)
+        app = access.project_for(user, slug)
+        _check_length(request)
+        sent = self.body(request, NewRevision)
+        upload = publish.accept_upload(sent["bundle"])
+        as_of = sent.get("as_of")
+
+        def act() -> Answer:
+            return Answer(202, uploaded_document(*publish.add_revision(user, app, upload, as_of)))
+
+        return self.once(request, act, asked=[upload.source, as_of])
+
+
+class Revision(Endpoint):
+    area = "projects"
+
+    @extend_schema(operation_id="revisions_retrieve", responses={200: RevisionShape, **errors(404)})
+    def get(self, request: Request, slug: str, revision_id: str) -> Response:
+        return Response(revision_document(access.revision_for(person(request), slug, revision_id)))
+
+
+class Releases(Endpoint):
+    area = "projects"
+
+    @extend_schema(operation_id="releases_list", responses={200: page_of(ReleaseShape), **errors(404)}, parameters=PAGE)
+    def get(self, request: Request, slug: str) -> Response:
+        app = access.project_for(person(request), slug)
+        return self.pages(request, app.releases.order_by("-created_at"), release_document)
+
+    @extend_schema(
+        operation_id="releases_create",
+        request=NewRelease,
+        responses={201: ReleaseShape, **errors(404, 422)},
+        parameters=[KEY],
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        """Let others install a revision; a listed release also shows it in the catalog."""
+        user = person(request)
+        app, sent = access.project_for(user, slug), self.body(request, NewRelease)
+        sent["revision_id"] = sent.pop("revision")
+        sent["discovery_text"] = sent.pop("discovery", None)
+        return self.once(request, lambda: Answer(201, release_document(publish.publish_release(user, app, **sent))))
+
+
+def _check_length(request: Request) -> None:
+    """Before a byte of it is read."""
+    limit = settings.BUNDLE_LIMIT_MIB * 1024 * 1024 + FORM_OVERHEAD_BYTES
+    if int(request.META.get("CONTENT_LENGTH") or 0) > limit:
+        raise TooLarge(f"A bundle has at most {settings.BUNDLE_LIMIT_MIB} MiB.")

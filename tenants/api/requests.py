@@ -1,0 +1,86 @@
+"""What may be sent."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_framework import serializers
+
+from tenants.api.base import Strict
+
+
+class NewAccount(Strict):
+    email = serializers.CharField(max_length=254)
+    password = serializers.CharField(max_length=256, trim_whitespace=False)
+    handle = serializers.CharField(max_length=64)
+
+
+class NewToken(Strict):
+    """With e-mail and password, since whoever asks has no token yet."""
+
+    email = serializers.CharField(max_length=254)
+    password = serializers.CharField(max_length=256, trim_whitespace=False)
+    name = serializers.CharField(max_length=60)
+    scopes = serializers.ListField(child=serializers.CharField(max_length=40), allow_empty=False, max_length=20)
+    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+
+
+class SizeField(Strict):
+    """Of every micro that is a process."""
+
+    cpu_millis = serializers.IntegerField(min_value=50, max_value=16_000, required=False)
+    memory_mib = serializers.IntegerField(min_value=64, max_value=65_536, required=False)
+
+
+class TextMap(serializers.DictField):
+    """Text by name; numbers are not quietly made into text."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping) and any(not isinstance(value, str) for value in data.values()):
+            raise serializers.ValidationError("Values must be text.")
+        return super().to_internal_value(data)
+
+
+def _texts() -> TextMap:
+    child = serializers.CharField(allow_blank=True, trim_whitespace=False, max_length=10_000)
+    return TextMap(child=child, required=False)
+
+
+class NewInstance(Strict):
+    app = serializers.CharField(max_length=60)
+    release = serializers.CharField(max_length=40, required=False)
+    alias = serializers.CharField(max_length=63, required=False)
+    config = _texts()
+    size = SizeField(required=False)
+    channel = serializers.CharField(max_length=10, required=False)
+
+
+class InstanceChanges(Strict):
+    alias = serializers.CharField(max_length=63, required=False)
+    config = _texts()
+
+
+class NewProject(Strict):
+    name = serializers.CharField(max_length=60)
+
+
+class AsOf(serializers.DateTimeField):
+    """A date or a moment; a date is its beginning in UTC."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(input_formats=["iso-8601", "%Y-%m-%d"], **options)
+
+
+class NewRevision(Strict):
+    bundle = serializers.FileField(max_length=500)
+    as_of = AsOf(required=False)
+
+
+class NewRelease(Strict):
+    """discovery: the text of a Discovery.md that replaces the bundle's."""
+
+    revision = serializers.CharField(max_length=40)
+    version = serializers.CharField(max_length=40, required=False, allow_blank=True)
+    notes = serializers.CharField(max_length=4250, required=False, allow_blank=True, trim_whitespace=False)
+    channel = serializers.CharField(max_length=10, required=False)
+    listed = serializers.BooleanField(required=False)
+    discovery = serializers.CharField(max_length=64 * 1024, required=False, allow_blank=True, trim_whitespace=False)

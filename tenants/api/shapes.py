@@ -1,0 +1,123 @@
+"""How rows look in answers. Instances, operations and revisions look the same in streams: tenants.representation."""
+
+from typing import Any
+
+from apps_catalog.models import App, Release, Revision
+from tenants.models import ApiToken, Cloud, Instance, Operation, Quota, User
+from tenants.representation import instance_document, moment, operation_document, revision_document
+from tenants.services.instances import InstallPlan
+
+Document = dict[str, Any]
+
+__all__ = ["instance_document", "operation_document", "revision_document"]
+
+
+def quota_document(quota: Quota) -> Document:
+    return {
+        "cpu_millis": quota.cpu_millis,
+        "memory_mib": quota.memory_mib,
+        "storage_mib": quota.storage_mib,
+        "instances": quota.instances,
+    }
+
+
+def cloud_document(cloud: Cloud, usage: Quota) -> Document:
+    """`cloud` with plan and owner."""
+    return {
+        "id": cloud.pk,
+        "handle": cloud.owner.handle,
+        "namespace": cloud.namespace,
+        "state": cloud.state,
+        "state_reason": cloud.state_reason,
+        "plan": cloud.plan_id,
+        "quota": quota_document(cloud.quota),
+        "usage": quota_document(usage),
+        "created_at": moment(cloud.created_at),
+    }
+
+
+def account_document(user: User, cloud: Cloud) -> Document:
+    return {
+        "id": user.pk,
+        "email": user.email,
+        "handle": user.handle,
+        "cloud": {"id": cloud.pk, "namespace": cloud.namespace, "state": cloud.state},
+    }
+
+
+def token_document(token: ApiToken) -> Document:
+    return {
+        "id": token.pk,
+        "name": token.name,
+        "prefix": token.prefix,
+        "scopes": token.scopes,
+        "created_at": moment(token.created_at),
+        "last_used_at": moment(token.last_used_at),
+        "expires_at": moment(token.expires_at),
+    }
+
+
+def app_document(app: App) -> Document:
+    """`app` with its developer."""
+    return {
+        "slug": app.slug,
+        "name": app.name,
+        "title": app.title,
+        "tagline": app.tagline,
+        "description_html": app.description_html,
+        "theme_color": app.theme_color,
+        "homepage": app.homepage,
+        "git": app.git,
+        "icon": app.icon or None,
+        "developer": app.developer.handle,
+        "listed": app.listed,
+        "installs": app.installs,
+        "released_at": moment(app.released_at),
+    }
+
+
+def release_document(release: Release) -> Document:
+    return {
+        "id": release.pk,
+        "version": release.version,
+        "revision": release.revision_id,
+        "notes": release.notes,
+        "channel": release.channel,
+        "listed": release.listed,
+        "created_at": moment(release.created_at),
+    }
+
+
+def project_document(app: App) -> Document:
+    return {
+        "slug": app.slug,
+        "name": app.name,
+        "builder_instance": None,
+        "listed": app.listed,
+        "installs": app.installs,
+        "created_at": moment(app.created_at),
+        "released_at": moment(app.released_at),
+    }
+
+
+def installed_document(instance: Instance, operation: Operation) -> Document:
+    return {**instance_document(instance), "operation": operation.pk}
+
+
+def uploaded_document(revision: Revision, operation: Operation) -> Document:
+    return {**revision_document(revision), "operation": operation.pk}
+
+
+def plan_document(plan: InstallPlan, then: Quota, limit: Quota) -> Document:
+    """price_delta: what the install would add to the bill. Plans are not paid for yet, so it adds nothing."""
+    return {
+        "app": plan.app.slug,
+        "release": plan.release.pk,
+        "version": plan.release.version,
+        "alias": plan.alias,
+        "resources": quota_document(plan.needs),
+        "quota": quota_document(limit),
+        "quota_after": quota_document(then),
+        "price_delta": 0,
+        "needs_consent": [],
+    }

@@ -1,0 +1,96 @@
+"""`/apps/<slug>/`: an app, what it takes, and the button that installs it."""
+
+from dataclasses import fields
+from functools import partial
+from typing import Any
+
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from apps_catalog.blueprint import blueprint_of
+from apps_catalog.models import App
+from apps_catalog.services import newest_release
+from tenants import access
+from tenants.errors import Refused
+from tenants.models import Cloud, Quota, User
+from tenants.services import idempotency, quota
+from tenants.services.instances import Size, install_app, needs_of
+from tenants.views import snapshots
+from tenants.views.forms import InstallForm
+from tenants.views.person import person, show
+
+
+@never_cache
+@require_safe
+def app(request: HttpRequest, slug: str) -> HttpResponse:
+    user = request.user if isinstance(request.user, User) else None
+    return _page(request, access.app_for(user, slug), InstallForm())
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def install(request: HttpRequest, slug: str) -> HttpResponse:
+    """POST installs. GET is where a sign-in in between comes back to: the page with the button."""
+    if request.method != "POST":
+        return redirect("console:app", slug)
+    if not request.user.is_authenticated:
+        return redirect_to_login(reverse("console:app", args=[slug]))
+    user = person(request)
+    found = access.app_for(user, slug)
+    form = InstallForm(request.POST)
+    if form.is_valid():
+        alias = form.cleaned_data["alias"].strip() or None
+        asked = idempotency.fingerprint("console:install", slug, alias)
+        try:
+            answer = idempotency.once(user, form.key, asked, partial(_install, user, slug, alias))
+        except Refused as refusal:
+            show(refusal, form)
+        else:
+            return redirect("console:instance", answer.body["id"])
+    return _page(request, found, form, status=422)
+
+
+def _install(user: User, slug: str, alias: str | None) -> idempotency.Answer:
+    instance, operation = install_app(user, app_slug=slug, alias=alias)
+    return idempotency.Answer(202, {"id": instance.pk, "operation": operation.pk})
+
+
+def _page(request: HttpRequest, app: App, form: InstallForm, status: int = 200) -> HttpResponse:
+    release = newest_release(app)
+    needs = needs_of(blueprint_of(release.revision), Size()) if release else None
+    context = {
+        "app": app,
+        "release": release,
+        "needs": needs,
+        "form": form,
+        "error": " ".join(str(error) for error in form.non_field_errors()),
+        # A refused form keeps its key: nothing was done under it.
+        "idempotency_key": form["idempotency_key"].value() or form["idempotency_key"].initial,
+        "homepage": _link(app.homepage),
+        "git": _link(app.git),
+        **(_mine(request.user, app, needs) if isinstance(request.user, User) else {}),
+    }
+    return render(request, "tenants/app.html", context, status=status)
+
+
+def _mine(user: User, app: App, needs: Quota | None) -> dict[str, Any]:
+    cloud = Cloud.objects.select_related("plan").filter(owner=user).first()
+    if cloud is None:
+        return {"cloud": None}
+    copies = list(snapshots.installed(user).filter(app=app))
+    return {"cloud": cloud, "copies": copies, "left": _left(cloud, needs) if needs else None}
+
+
+def _left(cloud: Cloud, needs: Quota) -> Quota:
+    """What would remain of the quota; negative where it does not suffice."""
+    limit, then = cloud.quota, quota.after(cloud, needs)
+    return Quota(**{f.name: getattr(limit, f.name) - getattr(then, f.name) for f in fields(Quota)})
+
+
+def _link(address: str) -> str:
+    """A web address that may be followed; anything else (javascript:, data:) is not shown as a link at all."""
+    return address if address.lower().startswith(("https://", "http://")) else ""

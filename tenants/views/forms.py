@@ -1,0 +1,85 @@
+"""Forms of the console's pages. What services check is left to them; here is only what a browser sends."""
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+
+from apps_catalog.models import Channel, Revision
+from tenants.services.idempotency import KEY_LIMIT
+from tenants.states import RevisionState
+
+
+def new_key() -> str:
+    return str(uuid.uuid4())
+
+
+class OnceForm(forms.Form):
+    """Carries the key by which a repeated submission is known to be one."""
+
+    idempotency_key = forms.CharField(max_length=KEY_LIMIT, required=False, widget=forms.HiddenInput, initial=new_key)
+
+    @property
+    def key(self) -> str | None:
+        return self.cleaned_data.get("idempotency_key") or None
+
+
+class InstallForm(OnceForm):
+    alias = forms.CharField(
+        label="Name of this copy",
+        max_length=60,
+        required=False,
+        help_text="Part of its address: a–z, digits and hyphens. Empty: the app’s own name.",
+    )
+
+
+class TokenForm(OnceForm):
+    name = forms.CharField(max_length=60, help_text="What it is for, so that you know it again.")
+    scopes = forms.ChoiceField(
+        label="It may",
+        choices=[
+            ("*", "do everything that you may"),
+            ("read", "read everything, change nothing"),
+            ("instances", "install, restart and remove apps"),
+            ("projects", "push and release projects"),
+        ],
+    )
+    ends = forms.ChoiceField(
+        label="It ends",
+        required=False,
+        initial="90",
+        choices=[("90", "in 90 days"), ("30", "in 30 days"), ("365", "in a year"), ("", "when I revoke it")],
+    )
+
+    def expires_at(self) -> datetime | None:
+        days = self.cleaned_data["ends"]
+        return timezone.now() + timedelta(days=int(days)) if days else None
+
+
+class ProjectForm(OnceForm):
+    name = forms.CharField(max_length=60, help_text="What people will call it. Its address is made from it.")
+
+
+class ReleaseForm(OnceForm):
+    revision = forms.ChoiceField()
+    version = forms.CharField(max_length=40, required=False, help_text="Such as 1.2.0. Empty: one is made up.")
+    channel = forms.ChoiceField(choices=Channel.choices)
+    notes = forms.CharField(required=False, max_length=4000, widget=forms.Textarea(attrs={"rows": 3}))
+    listed = forms.BooleanField(required=False, help_text="Everybody finds it in the catalog.", label="List it")
+
+    def __init__(self, revisions: list[Revision], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["revision"]
+        if isinstance(field, forms.ChoiceField):
+            field.choices = [(r.pk, f"{r.tag}, {r.created_at:%-d %b %Y, %H:%M}") for r in _built(revisions)]
+
+    @classmethod
+    def over(cls, revisions: list[Revision]) -> "ReleaseForm | None":
+        """An empty form, or None while there is nothing to release."""
+        return cls(revisions) if _built(revisions) else None
+
+
+def _built(revisions: list[Revision]) -> list[Revision]:
+    return [revision for revision in revisions if revision.state == RevisionState.READY]

@@ -1,0 +1,27 @@
+"""Addresses of the console's pages; names are in the namespace `console`. Streams are in live_urls."""
+
+from django.urls import path
+
+from apps_catalog.views import app_icon, catalog
+from tenants.views import account, apps, clouds, home, instances, operations, projects
+
+urlpatterns = [
+    path("", home.home, name="home"),
+    path("apps/", catalog, name="catalog"),
+    path("apps/<slug:slug>/", apps.app, name="app"),
+    path("apps/<slug:slug>/icon/", app_icon, name="app_icon"),
+    path("apps/<slug:slug>/install/", apps.install, name="app_install"),
+    path("instances/<str:instance_id>/", instances.instance, name="instance"),
+    path("instances/<str:instance_id>/restart/", instances.restart, name="instance_restart"),
+    path("instances/<str:instance_id>/remove/", instances.remove, name="instance_remove"),
+    path("operations/<str:operation_id>/", operations.operation, name="operation"),
+    path("operations/<str:operation_id>/retry/", operations.retry, name="operation_retry"),
+    path("cloud/", clouds.cloud, name="cloud"),
+    path("projects/", projects.projects, name="projects"),
+    path("projects/<slug:slug>/", projects.project, name="project"),
+    path("projects/<slug:slug>/releases/", projects.release, name="project_release"),
+    path("projects/<slug:slug>/revisions/<str:revision_id>/", projects.revision, name="revision"),
+    path("settings/", account.settings, name="settings"),
+    path("settings/tokens/", account.create_token, name="token_create"),
+    path("settings/tokens/<str:token_id>/revoke/", account.revoke_token, name="token_revoke"),
+]

@@ -1,0 +1,50 @@
+"""Clone what is committed, start it cold, start it warm, measure, stop."""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.bench import installing, pages, start
+from tests.bench.table import Figure, keep, show
+from tests.journey.people import Person
+from tests.journey.stack import SOURCE, Stack
+
+RESULT = SOURCE / "var" / "bench.json"
+
+
+def main() -> int:
+    """Exit code 1 when a figure is over its limit."""
+    parser = argparse.ArgumentParser(prog="make bench", description="Measure a whole Freehold on this machine.")
+    parser.add_argument("--skip-cold", action="store_true", help="use this checkout's environment, not a fresh clone's")
+    figures = measure(with_cold=not parser.parse_args().skip_cold)
+    keep(figures, RESULT)
+    show(figures)
+    return int(any(figure.ratio is not None and figure.ratio > 1 for figure in figures))
+
+
+def measure(*, with_cold: bool) -> list[Figure]:
+    folder = Path(tempfile.mkdtemp(prefix="freehold-bench-"))
+    stack = Stack(folder / "home", _clone(folder) if with_cold else SOURCE)
+    try:
+        first = start.cold(stack)  # without a fresh clone this only fills the home
+        figures = [first] if with_cold else []
+        figures += [start.warm(stack), *start.idle(stack)]
+        someone = Person(stack, "bench")
+        figures += installing.measure(someone)
+        figures += pages.measure(stack, someone)
+    finally:
+        stack.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+    return figures
+
+
+def _clone(folder: Path) -> Path:
+    subprocess.run(["git", "clone", "-q", str(SOURCE), str(folder / "clone")], check=True)
+    return folder / "clone"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
