@@ -45,8 +45,9 @@ local function decide(txn)
   asking = asking - 1
   if not ok then core.Alert("decide: " .. tostring(answer)) end
   if not ok or answer == nil or type(answer.status) ~= "number" then return end
+  local first = function(name) local values = answer.headers[name]; return values and values[0] end
+  if first("x-gate-decided") == nil then return end -- the proxy's own error page, or some other server's
   if answer.status == 204 then
-    local first = function(name) local values = answer.headers[name]; return values and values[0] end
     local up = first("x-gate-upstream")
     if up == nil then return end
     txn:set_var("txn.up", up)

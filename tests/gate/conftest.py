@@ -75,11 +75,13 @@ class Gate:
         }[name]
         log = (self.home / f"{name}.log").open("ab")
         command = ("setpriv", "--pdeathsig", "TERM", "--", *argv)
-        self.processes[name] = subprocess.Popen(command, env=self.env, stdout=log, stderr=log, cwd=ROOT)
+        self.processes[name] = subprocess.Popen(
+            command, env=self.env, stdout=log, stderr=log, cwd=ROOT, start_new_session=True
+        )
 
     def stop(self, name: str, how: signal.Signals = signal.SIGTERM) -> None:
         process = self.processes.pop(name)
-        process.send_signal(how)
+        os.killpg(process.pid, how)  # the live process has a worker below it
         process.wait(15)
 
     def is_ready(self) -> bool:

@@ -68,7 +68,9 @@ def test_a_revoked_session_stops_even_while_a_long_transaction_is_open(gate: Gat
 def test_changes_that_commit_out_of_order_are_all_seen(gate: Gate, house: House) -> None:
     late, early = new_house(), new_house()
     with psycopg.connect(gate.env["DATABASE_URL"]) as other:
-        other.execute("INSERT INTO tenants_gatechange (kind, key, created_at) VALUES ('instance', %s, now())", [late.instance.id])
+        other.execute(
+            "INSERT INTO tenants_gatechange (kind, key, created_at) VALUES ('instance', %s, now())", [late.instance.id]
+        )
         feed.changed(early.instance.id)
         wait_until(lambda: gate.entry("hosts", early.host), "the later transaction is seen first")
         assert gate.entry("hosts", late.host) is None

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -39,7 +40,9 @@ def test_a_host_may_have_capitals_and_a_port(scene: Scene) -> None:
         assert scene.gate.http.ask(host, "/p", scene.house.cookie()).status == 200
 
 
-@pytest.mark.parametrize("spell", ["{}.", ".{}", "x.{}", "{}.evil", "{}:80:80", "{},{}", "{} ", "a@{}", "[{}]", "{}/", ""])
+@pytest.mark.parametrize(
+    "spell", ["{}.", ".{}", "x.{}", "{}.evil", "{}:80:80", "{},{}", "{} ", "a@{}", "[{}]", "{}/", ""]
+)
 def test_any_other_host_is_nobodys(scene: Scene, spell: str) -> None:
     host = spell.replace("{}", scene.house.host)
     reply = scene.gate.http.ask(host, "/open/x", scene.house.cookie())
@@ -91,8 +94,6 @@ def test_however_it_is_spelt_no_app_gets_a_reserved_path_even_from_its_owner(
 
 def _reserved(path: str) -> bool:
     """As the most lenient server would read it: decoded twice, slashes folded, dots resolved, capitals ignored."""
-    from urllib.parse import unquote
-
     plain = unquote(unquote(path.partition("?")[0])).replace("\\", "/").lower()
     segments: list[str] = []
     for segment in (part.partition(";")[0] for part in plain.split("/")):
@@ -172,7 +173,10 @@ def test_a_session_of_an_unknown_or_wrong_key_is_none_and_every_current_key_coun
         assert scene.gate.http.ask(scene.house.host, "/p", cookie, JSON).status == 401
     header, payload, signature = scene.house.token().split(".")
     for token in (f"{header}.{payload}.", f"{header}.{payload}", f".{payload}.{signature}", "x" * 9000):
-        assert scene.gate.http.ask(scene.house.host, "/p", ("Cookie", f"freehold_app={token}"), JSON).status in (400, 401)
+        assert scene.gate.http.ask(scene.house.host, "/p", ("Cookie", f"freehold_app={token}"), JSON).status in (
+            400,
+            401,
+        )
     assert scene.upstream.seen == []
 
 
@@ -217,7 +221,9 @@ def test_a_session_counts_only_for_the_app_itself(
     assert bool(scene.upstream.seen) is enters
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/gate/decide", "//gate/decide", "/gate/%64ecide", "/gate//decide", "/METRICS"])
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/gate/decide", "//gate/decide", "/gate/%64ecide", "/gate//decide", "/METRICS"]
+)
 def test_inner_addresses_are_nothing_from_outside(gate: Gate, path: str) -> None:
     secret = ("X-Gate-Secret", gate.env["FREEHOLD_GATE_SECRET"])
     for host in ("freehold.localhost", "FREEHOLD.localhost:8000"):

@@ -34,7 +34,12 @@ def scene(gate: Gate, upstreams: Callable[[str], Upstream]) -> Scene:
     scene.house.add("", scene.main, [])
     scene.house.add("api", scene.api, ["/open/*"])
     InstanceMicro.objects.create(
-        instance=scene.house.instance, name="site", mount="site", kind="static", engine="static", serve="sha256:ab/www x"
+        instance=scene.house.instance,
+        name="site",
+        mount="site",
+        kind="static",
+        engine="static",
+        serve="sha256:ab/www x",
     )
     settle(gate, scene.house)
     return scene
