@@ -186,7 +186,7 @@ def test_a_person_may_hold_only_so_many_streams(
 
 
 def test_logs_of_the_local_driver_are_read_and_followed(
-    ada: Person, notes: Release, settings: Any, tmp_path: Path
+    ada: Person, notes: Release, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The files are those that the driver's own layout names; nothing has to run for them to be read."""
     from k8s.local.logfiles import LogWriter, follow, tail
@@ -203,8 +203,7 @@ def test_logs_of_the_local_driver_are_read_and_followed(
                 return iter(tail(file, "main", wanted["tail"]))
             return follow({"main": file}, wanted["tail"], lambda: False, wanted["stop"])
 
-    live_logs._cluster.cache_clear()
-    original, live_logs._cluster = live_logs._cluster, Files  # type: ignore[assignment]
+    monkeypatch.setattr("tenants.reconcile.cluster.current", Files)
 
     async def scene() -> None:
         browser = _browser(ada)
@@ -218,10 +217,7 @@ def test_logs_of_the_local_driver_are_read_and_followed(
             pass
         await reader.close()
 
-    try:
-        run(scene)
-    finally:
-        live_logs._cluster = original
+    run(scene)
 
 
 def test_a_log_line_has_no_way_to_forge_an_event() -> None:
