@@ -3,6 +3,7 @@ that services own, and writes no state."""
 
 from typing import TYPE_CHECKING, Any
 
+from allauth.account.decorators import secure_admin_login
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
@@ -19,6 +20,8 @@ admin.site.site_header = admin.site.site_title = "Freehold"
 admin.site.index_title = "Administration"
 admin.site.site_url = "/operator/"
 admin.site.unregister(Group)
+# One door: the console's, with its rate limits and whatever second factor it asks for.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 
 if TYPE_CHECKING:  # Django's own classes take no type at run time

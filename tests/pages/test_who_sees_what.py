@@ -1,6 +1,7 @@
 """Every page for nobody, its owner, a stranger and an operator."""
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
 from django.urls import URLPattern
 
@@ -130,3 +131,20 @@ def test_an_unknown_address_answers_404_in_the_consoles_look(ada: Person) -> Non
 )
 def test_docs_show_nothing_but_docs(db: None, path: str) -> None:
     assert Client().get(f"/docs/{path}").status_code == 404
+
+
+def test_while_the_database_is_away_a_page_says_so(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_user: object) -> None:
+        raise OperationalError("the connection is closed")
+
+    monkeypatch.setattr("tenants.views.snapshots.home", broken)
+    answer = ada.browser.get("/")
+    assert answer.status_code == 503 and answer["Retry-After"]
+    assert "Back in a moment" in answer.content.decode()
+
+
+def test_the_admin_has_no_door_of_its_own(ada: Person, operator: Person) -> None:
+    path = "/operator/admin/tenants/cloud/"
+    assert Client().get(path, follow=True).redirect_chain[-1][0].startswith(LOGIN)
+    assert ada.browser.get(path, follow=True).status_code == 403
+    assert operator.browser.get(path).status_code == 200

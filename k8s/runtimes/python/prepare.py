@@ -54,10 +54,9 @@ def _open_to_readers(folder: Path) -> None:
 def _fill(folder: Path, uv: Path) -> None:
     install = (str(uv), "pip", "install", "--target", str(folder), "--python", str(_PYTHON), "--link-mode", "copy")
     options = ("--require-hashes", "--only-binary", ":all:", "--no-deps", "--quiet", "-r", str(_LOCK))
-    # Sandboxes read this as users of their own, whatever the umask of whoever started us.
-    subprocess.run((*install, *options), check=True, capture_output=True, text=True, umask=0o022)
+    subprocess.run((*install, *options), check=True, capture_output=True, text=True)
     shutil.copytree(_HERE / "freehold_server", folder / "freehold_server", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.rmtree(folder / "bin", ignore_errors=True)
     (folder / ".lock").unlink(missing_ok=True)
     compile_all = ("-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash", str(folder))
-    subprocess.run((str(_PYTHON), *compile_all), check=False, capture_output=True, umask=0o022)
+    subprocess.run((str(_PYTHON), *compile_all), check=False, capture_output=True)
