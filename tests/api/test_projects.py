@@ -28,7 +28,8 @@ def test_push_release_and_install_by_somebody_else(cluster: MemoryCluster) -> No
     assert user("GET", "apps/").json()["results"] == []
     assert user("POST", "instances/", {"app": slug}).status_code == 202
     listed = {"revision": shown["id"], "listed": True}
-    assert error(developer("POST", f"projects/{slug}/releases/", listed))[1:] == ("incomplete_listing", "app_name")
+    half = {**listed, "discovery": "---\napp_name: Herons\n---\nCounts them.\n"}
+    assert error(developer("POST", f"projects/{slug}/releases/", half))[1:] == ("incomplete_listing", "tagline")
     assert developer("POST", f"projects/{slug}/releases/", {**listed, "discovery": DISCOVERY}).status_code == 201
     assert [app["name"] for app in user("GET", "apps/?q=her&sort=recent").json()["results"]] == ["Herons"]
     assert len(user("GET", f"apps/{slug}/releases/").json()["results"]) == 1

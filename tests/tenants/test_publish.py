@@ -181,15 +181,26 @@ def test_an_icon_that_is_none_is_not_shown(cluster: MemoryCluster, icon: bytes) 
     assert app.icon == ""
 
 
-def test_a_listed_release_without_words_is_refused(cluster: MemoryCluster) -> None:
+def test_a_listed_release_with_half_a_page_is_refused(cluster: MemoryCluster) -> None:
     developer = active_person(cluster)
     app = publish.create_project(developer, "Herons")
     revision = uploaded(developer, app)
     settle()
+    half = "---\napp_name: Herons\n---\nCounts them.\n"
     with pytest.raises(Refused) as refusal:
-        publish.publish_release(developer, app, revision_id=revision.pk, listed=True)
-    assert refusal.value.field == "app_name"
+        publish.publish_release(developer, app, revision_id=revision.pk, listed=True, discovery_text=half)
+    assert refusal.value.field == "tagline"
     publish.publish_release(developer, app, revision_id=revision.pk, listed=True, discovery_text=DISCOVERY)
+
+
+def test_a_release_without_any_page_is_listed_under_the_projects_name(cluster: MemoryCluster) -> None:
+    developer = active_person(cluster)
+    app = publish.create_project(developer, "Herons of the north")
+    revision = uploaded(developer, app)
+    settle()
+    publish.publish_release(developer, app, revision_id=revision.pk, listed=True)
+    app.refresh_from_db()
+    assert (app.name, app.tagline, app.listed) == ("Herons of the north", "", True)
 
 
 def test_versions_are_taken_once_and_slugs_are_not_to_be_guessed(cluster: MemoryCluster) -> None:
