@@ -7,9 +7,10 @@ from allauth.account.decorators import secure_admin_login
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
-from django.db.models import Count, Model, Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 
+from apps_catalog.admin import Base, Kept, ReadOnly
 from tenants.errors import Refused
 from tenants.models import Cloud, Event, Instance, InstanceMicro, Operation, OperationStep, Plan, User
 from tenants.services import clouds
@@ -25,29 +26,10 @@ admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-a
 
 
 if TYPE_CHECKING:  # Django's own classes take no type at run time
-    Base = admin.ModelAdmin[Any]
     Inline = admin.TabularInline[Any, Any]
     CloudForm = forms.ModelForm[Cloud]
 else:
-    Base, Inline, CloudForm = admin.ModelAdmin, admin.TabularInline, forms.ModelForm
-
-
-class Kept(Base):
-    """Rows that services own: not added, not deleted here."""
-
-    list_per_page = 50
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-
-class ReadOnly(Kept):
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
+    Inline, CloudForm = admin.TabularInline, forms.ModelForm
 
 
 @admin.register(User)

@@ -35,9 +35,9 @@ def _asker(request: HttpRequest, area: str) -> User | None:
     return token.user if token else None
 
 
-def refusal(request: HttpRequest, status: int, code: str, message: str) -> HttpResponse:
+def refusal(request: HttpRequest, status: int, code: str, message: str, field: str | None = None) -> HttpResponse:
     if request.path.startswith(API):
-        error: dict[str, Any] = {"code": code, "message": message, "field": None, "detail": {}}
+        error: dict[str, Any] = {"code": code, "message": message, "field": field, "detail": {}}
         return JsonResponse({"error": error}, status=status)
     return HttpResponse(message, status=status, content_type="text/plain; charset=utf-8")
 

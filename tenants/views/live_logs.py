@@ -38,10 +38,10 @@ async def instance_logs(user: User, request: HttpRequest, instance_id: str) -> H
     row = await streams.in_database(partial(access.instance_for, user, instance_id))
     tail = request.GET.get("tail", str(TAIL))
     if not tail.isascii() or not tail.isdecimal() or not 0 < len(tail) < 8:
-        return refusal(request, 422, "invalid_tail", "tail is a number of lines.")
+        return refusal(request, 422, "invalid_tail", "tail is a number of lines.", "tail")
     micro = request.GET.get("micro") or None
     if micro is not None and micro not in {one.name for one in row.micros.all()}:
-        return refusal(request, 404, "not_found", "The instance has no such micro.")
+        return refusal(request, 404, "not_found", "The instance has no such micro.", "micro")
     if row.state == InstanceState.REMOVED:
         return _nothing(request)
     count = min(int(tail), MOST)
