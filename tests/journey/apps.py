@@ -45,6 +45,16 @@ NEVER_LISTENS = {
     "main.py": 'import time\nprint("I shall never listen", flush=True)\ntime.sleep(3600)\n',
 }
 
+# Says that it runs, and names every path it is asked for.
+CHATTY = {
+    "Spacefile": "v: 0\nmicros:\n  - {name: chatty, src: ., engine: python3.9, run: python main.py}\n",
+    "main.py": """
+import http.server, os
+print("here I am", flush=True)
+http.server.HTTPServer(("", int(os.environ["PORT"])), http.server.SimpleHTTPRequestHandler).serve_forever()
+""",
+}
+
 CRASHES = {
     "Spacefile": "v: 0\nmicros:\n  - {name: crash, src: ., engine: python3.9, run: python main.py}\n",
     "main.py": 'import sys\nprint("out of luck", flush=True)\nsys.exit(7)\n',
