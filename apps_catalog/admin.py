@@ -15,6 +15,8 @@ else:
 
 
 class Kept(Base):
+    """Rows that services own: not added, not deleted in the admin."""
+
     list_per_page = 50
     show_full_result_count = False
 

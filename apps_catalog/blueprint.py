@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from apps_catalog.models import Revision
 from apps_catalog.spacefile import Spacefile
@@ -47,7 +48,23 @@ class Blueprint:
 
 
 def spacefile_of(revision: Revision) -> Spacefile:
-    return Spacefile.model_validate_json(json.dumps(revision.spacefile))
+    return Spacefile.model_validate_json(json.dumps({**revision.spacefile, "micros": _rewritten(revision)}))
+
+
+def _rewritten(revision: Revision) -> list[dict[str, Any]]:
+    """The micros with paths as people write them: a checked path to the project's own folder is "", which nobody may
+    write."""
+    micros: list[dict[str, Any]] = revision.spacefile["micros"]
+    return [{key: _path(value) if key in _PATHS else value for key, value in micro.items()} for micro in micros]
+
+
+_PATHS = ("src", "serve", "include")
+
+
+def _path(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_path(entry) for entry in value]
+    return value or "."
 
 
 def blueprint_of(revision: Revision) -> Blueprint:

@@ -2,7 +2,9 @@
 
 import re
 import stat
+import struct
 import unicodedata
+import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -119,6 +121,7 @@ def _files(file: BinaryIO, limits: BundleLimits) -> list[Entry]:
     if total > limits.total_bytes:
         raise BundleError(f"unpacks to more than {limits.total_bytes // MIB} MB", limits.total_bytes)
     _check_collisions(entries)
+    _check_agreement(file, entries)
     return [entry for entry in entries if not entry.name.endswith("/")]
 
 
@@ -185,6 +188,17 @@ def _check_collisions(entries: list[Entry]) -> None:
     for folded in folders.intersection(seen):
         if not seen[folded].endswith("/"):
             raise BundleError(f"{_shown(seen[folded])} is both a file and a folder")
+
+
+def _check_agreement(file: BinaryIO, entries: list[Entry]) -> None:
+    """Whoever unpacks later uses Python's reader: it must see the same files, and must be able to see them at all."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            seen = [(info.filename, info.file_size, info.header_offset) for info in archive.infolist()]
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeError, ValueError, struct.error):
+        seen = []
+    if seen != [(entry.name, entry.size_bytes, entry.header_at) for entry in entries]:
+        raise BundleError("the archive has fields that programs read differently; pack it again with a plain zip tool")
 
 
 def _content(file: BinaryIO, entry: Entry) -> Iterator[bytes]:

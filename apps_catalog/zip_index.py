@@ -138,6 +138,9 @@ def _data_start(file: BinaryIO, entry: Entry) -> int:
     name = _decode(file.read(name_len), flags)
     streamed = flags & 0x8 and not (crc or packed or size)  # sizes follow the data, the directory has them
     declared = (entry.crc, entry.packed_bytes, entry.size_bytes)
-    if name != entry.name or method != entry.method or not (streamed or (crc, packed, size) == declared):
+    same_flags = (flags ^ entry.flags) & (ENCRYPTED | STRONG_ENCRYPTION | PATCH | UTF8) == 0
+    if (name, method) != (entry.name, entry.method) or not same_flags:
+        raise ZipProblem(f"says two different things about {entry.name[:100]!r}")
+    if not (streamed or (crc, packed, size) == declared):
         raise ZipProblem(f"says two different things about {entry.name[:100]!r}")
     return entry.header_at + _LOCAL.size + int(name_len) + int(extra_len)

@@ -18,7 +18,7 @@ urlpatterns = [
     # Before the API's own addresses: streams are answered by the live process.
     path("api/v1/", include(live_urls.api)),
     path("api/v1/", include("tenants.api.urls")),
-    re_path(r"^api(/|$)", no_such_route),
+    re_path(r"^api(?:/|$)", no_such_route),
     path("gate/", include("provider.gate.urls")),
     path("", include("provider.pages.urls")),
 ]

@@ -1,14 +1,16 @@
 """Django's admin for operators. It shows everything and changes what services can bring into effect; it deletes nothing
 that services own, and writes no state."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
+from allauth.account.decorators import secure_admin_login
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
-from django.db.models import Count, Model, Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 
+from apps_catalog.admin import Base, Kept, ReadOnly
 from tenants.errors import Refused
 from tenants.models import Cloud, Event, Instance, InstanceMicro, Operation, OperationStep, Plan, User
 from tenants.services import clouds
@@ -19,32 +21,15 @@ admin.site.site_header = admin.site.site_title = "Freehold"
 admin.site.index_title = "Administration"
 admin.site.site_url = "/operator/"
 admin.site.unregister(Group)
+# One door: the console's, with its rate limits and whatever second factor it asks for.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 
 if TYPE_CHECKING:  # Django's own classes take no type at run time
-    Base = admin.ModelAdmin[Any]
     Inline = admin.TabularInline[Any, Any]
     CloudForm = forms.ModelForm[Cloud]
 else:
-    Base, Inline, CloudForm = admin.ModelAdmin, admin.TabularInline, forms.ModelForm
-
-
-class Kept(Base):
-    """Rows that services own: not added, not deleted here."""
-
-    list_per_page = 50
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-
-class ReadOnly(Kept):
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
+    Inline, CloudForm = admin.TabularInline, forms.ModelForm
 
 
 @admin.register(User)
@@ -156,7 +141,7 @@ class InstanceAdmin(ReadOnly):
     ordering = ("-created_at",)
     # What people typed into an app's settings is theirs: keys and passwords among it.
     exclude = ("config",)
-    inlines: ClassVar = [MicroInline]
+    inlines = (MicroInline,)
 
     @admin.display(ordering="cloud__owner__handle")
     def owner(self, instance: Instance) -> str:
@@ -181,8 +166,8 @@ class OperationAdmin(ReadOnly):
     list_filter = ("state", "kind")
     list_select_related = ("cloud__owner", "instance")
     search_fields = ("id", "cloud__owner__handle", "instance__alias", "error")
-    inlines: ClassVar = [StepInline]
-    actions: ClassVar = ["retry"]
+    inlines = (StepInline,)
+    actions = ("retry",)
 
     @admin.display(ordering="cloud__owner__handle")
     def owner(self, operation: Operation) -> str:

@@ -43,53 +43,42 @@ class RevisionState(models.TextChoices):
     FAILED = "failed"
 
 
-# from → what may follow. Anything else is a defect and raises.
-TRANSITIONS: dict[models.TextChoices, frozenset[models.TextChoices]] = {
-    CloudState.CREATING: frozenset({CloudState.ACTIVE, CloudState.CLOSING}),
-    CloudState.ACTIVE: frozenset({CloudState.SUSPENDED, CloudState.CLOSING}),
-    CloudState.SUSPENDED: frozenset({CloudState.ACTIVE, CloudState.CLOSING}),
-    CloudState.CLOSING: frozenset({CloudState.CLOSED}),
-    CloudState.CLOSED: frozenset(),
+# For each kind of state: from → what may follow. Anything else is a defect and raises. By kind, because members of
+# different enums with the same word are equal to each other.
+_ARROWS: dict[type[models.TextChoices], dict[str, str]] = {
+    CloudState: {
+        "creating": "active closing",
+        "active": "suspended closing",
+        "suspended": "active closing",
+        "closing": "closed",
+        "closed": "",
+    },
     # `updating` also covers a restart: the instance is being brought to a new generation of its desired state.
-    InstanceState.INSTALLING: frozenset({InstanceState.RUNNING, InstanceState.FAILED, InstanceState.REMOVING}),
-    InstanceState.RUNNING: frozenset(
-        {
-            InstanceState.UPDATING,
-            InstanceState.ASLEEP,
-            InstanceState.STOPPED,
-            InstanceState.FAILED,
-            InstanceState.REMOVING,
-        }
-    ),
-    InstanceState.UPDATING: frozenset({InstanceState.RUNNING, InstanceState.FAILED, InstanceState.REMOVING}),
-    InstanceState.ASLEEP: frozenset(
-        {
-            InstanceState.WAKING,
-            InstanceState.UPDATING,
-            InstanceState.STOPPED,
-            InstanceState.FAILED,
-            InstanceState.REMOVING,
-        }
-    ),
-    InstanceState.WAKING: frozenset({InstanceState.RUNNING, InstanceState.FAILED, InstanceState.REMOVING}),
-    InstanceState.STOPPED: frozenset(
-        {InstanceState.WAKING, InstanceState.UPDATING, InstanceState.FAILED, InstanceState.REMOVING}
-    ),
-    InstanceState.FAILED: frozenset(
-        {InstanceState.RUNNING, InstanceState.UPDATING, InstanceState.STOPPED, InstanceState.REMOVING}
-    ),
-    InstanceState.REMOVING: frozenset({InstanceState.REMOVED}),
-    InstanceState.REMOVED: frozenset(),
-    WorkState.QUEUED: frozenset({WorkState.RUNNING, WorkState.SUCCEEDED, WorkState.FAILED, WorkState.CANCELLED}),
-    WorkState.RUNNING: frozenset({WorkState.SUCCEEDED, WorkState.FAILED, WorkState.CANCELLED}),
-    WorkState.SUCCEEDED: frozenset(),
-    WorkState.FAILED: frozenset(),
-    WorkState.CANCELLED: frozenset(),
-    RevisionState.QUEUED: frozenset({RevisionState.BUILDING, RevisionState.FAILED}),
-    RevisionState.BUILDING: frozenset({RevisionState.READY, RevisionState.FAILED}),
-    RevisionState.READY: frozenset(),
-    RevisionState.FAILED: frozenset(),
+    InstanceState: {
+        "installing": "running failed removing",
+        "running": "updating asleep stopped failed removing",
+        "updating": "running failed removing",
+        "asleep": "waking updating stopped failed removing",
+        "waking": "running failed removing",
+        "stopped": "waking updating failed removing",
+        "failed": "running updating stopped removing",
+        "removing": "removed",
+        "removed": "",
+    },
+    WorkState: {
+        "queued": "running succeeded failed cancelled",
+        "running": "succeeded failed cancelled",
+        "succeeded": "",
+        "failed": "",
+        "cancelled": "",
+    },
+    RevisionState: {"queued": "building failed", "building": "ready failed", "ready": "", "failed": ""},
 }
+
+
+def allowed(before: models.TextChoices) -> frozenset[models.TextChoices]:
+    """The states that may follow `before`."""
+    return frozenset(type(before)(word) for word in _ARROWS[type(before)][before.value].split())
 
 
 class ForbiddenTransition(Exception):
@@ -104,7 +93,7 @@ def move(row: Any, to: models.TextChoices, *, actor: str = "", **changes: Any) -
     Raises ForbiddenTransition when the table has no such arrow.
     """
     before = type(to)(row.state)
-    if to not in TRANSITIONS[before]:
+    if to not in allowed(before):
         raise ForbiddenTransition(f"{type(row).__name__} {row.pk}: {before} → {to}")
     with transaction.atomic():
         if not type(row)._base_manager.filter(pk=row.pk, state=before).update(state=to, **changes):

@@ -37,8 +37,8 @@ def _flags(mapping: dict[str, Any], keys: tuple[str, ...]) -> None:
 
 def _micro(micro: dict[str, Any], version: object) -> Iterator[str]:
     name = str(micro.get("name"))[:63]
-    engine = micro.get("engine")
-    if isinstance(engine, str) and engine in engines.ALIASES:
+    engine = str(micro.get("engine"))
+    if engine in engines.ALIASES:
         yield f"micro {name}: engine {engine} is read as {engines.ALIASES[engine]}"
         micro["engine"] = engine = engines.ALIASES[engine]
     if version == 0 and engine in engines.FAMILIES and engine not in engines.FORMER:

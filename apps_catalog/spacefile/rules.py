@@ -79,7 +79,7 @@ def _mounts(file: Draft) -> Iterator[Found]:
 
 def _serve_and_include(file: Draft) -> Iterator[Found]:
     for index, micro in file.micros():
-        engine = micro.get("engine")
+        engine = _text(micro.get("engine"))
         if engine == "static" and "serve" not in micro:
             yield ("micros", index, "serve"), "is required for engine static: the folder to serve"
         if engine in engines.SERVES_FILES and "include" in micro:
@@ -184,6 +184,10 @@ def _present(file: Draft) -> Iterator[Found]:
         as_uploaded = "commands" not in micro and micro.get("engine") == "static"
         if serve is not None and as_uploaded and serve not in file.folders:
             yield ("micros", index, "serve"), f"the folder {serve} is not in the upload; {_LEFT_OUT}"
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _list(value: object) -> list[Any]:

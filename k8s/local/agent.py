@@ -79,6 +79,7 @@ def clear_machine(node: Node) -> None:
     for cloud_id, name in node.cgroups.sandboxes():
         node.cgroups.clear(cloud_id, name)
     disks = [*(node.home.root / "volumes").glob("*/*"), *(node.home.root / "cache").glob("*")]
+    disks += (node.home.root / "work").glob("*/*")
     for folder in {path.with_suffix("") for path in disks}:
         sandbox_volume.release(folder)
     if node.network:

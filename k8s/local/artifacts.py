@@ -14,6 +14,7 @@ import tarfile
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -23,6 +24,7 @@ from k8s.errors import NotFound, Permanent
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _CHUNK = 1024 * 1024
 MAX_MEMBERS = 200_000
+_CLASHES = (FileExistsError, NotADirectoryError, IsADirectoryError)
 _UNUSED_S = 3600.0
 
 
@@ -93,8 +95,10 @@ def unpack_source(zipped: Path, into: Path, limit_bytes: int = 1024**3) -> None:
             _check_size(len(entries), sum(entry.file_size for entry in entries), limit_bytes)
             for entry in entries:
                 _unzip_one(archive, entry, into)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
         raise Permanent("the source bundle is not a readable zip file") from error
+    except _CLASHES as error:
+        raise Permanent("the source bundle holds a name twice") from error
 
 
 def clear_unused(bundles: Path, wanted: Iterable[str]) -> None:
@@ -127,8 +131,10 @@ def _unpack_checked(file: Path, digest: str, draft: Path, limit_bytes: int) -> N
                 pass
     except FileNotFoundError as error:
         raise NotFound(f"the bundle {digest} is not in the artifact store") from error
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, ValueError) as error:
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:
         raise Permanent(f"the bundle {digest} is damaged: {error}") from error
+    except _CLASHES as error:
+        raise Permanent(f"the bundle {digest} holds a name that is a file and a folder") from error
     if "sha256:" + hashing.sha256.hexdigest() != digest:
         raise Permanent(f"the bundle {digest} is damaged: its content has another digest")
 
@@ -186,15 +192,12 @@ def _require_real_parents(draft: Path, name: PurePosixPath) -> None:
 
 
 def _require_inner_link(name: PurePosixPath, target: str) -> None:
-    depth = len(name.parent.parts)
-    if PurePosixPath(target).is_absolute():
-        depth = -1
-    for part in PurePosixPath(target).parts:
+    """However it winds, the way to the target must not leave the archive at any step."""
+    depth, parts = len(name.parent.parts), PurePosixPath(target).parts
+    for part in parts:
         depth += -1 if part == ".." else 1
-        if depth < 0:
-            break
-    if depth < 0:
-        raise Permanent(f"the bundle holds a link “{name}” that leads outside of it")
+        if depth < 0 or part == "/":
+            raise Permanent(f"the bundle holds a link “{name}” that leads outside of it")
 
 
 def _unzip_one(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, into: Path) -> None:

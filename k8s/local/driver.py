@@ -9,7 +9,7 @@ import json
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -145,7 +145,14 @@ class LocalCluster:
                         yield documents.decode(Change, json.loads(line))
 
     def logs(
-        self, cloud_id: str, instance_id: str, *, micro: str | None = None, tail: int = 200, follow: bool = False
+        self,
+        cloud_id: str,
+        instance_id: str,
+        *,
+        micro: str | None = None,
+        tail: int = 200,
+        follow: bool = False,
+        stop: Callable[[], bool] | None = None,
     ) -> Iterator[LogLine]:
         known = documents.read(self._home.instance_document(cloud_id, instance_id), InstanceDocument)
         if known is None or known.spec is None:
@@ -156,7 +163,7 @@ class LocalCluster:
         sources = {name: self._home.micro_log(cloud_id, instance_id, name) for name in names}
         if not follow:
             return iter(logfiles.merged((logfiles.tail(f, name, tail) for name, f in sources.items()), tail))
-        return logfiles.follow(sources, tail, lambda: not self.instance_exists(cloud_id, instance_id))
+        return logfiles.follow(sources, tail, lambda: not self.instance_exists(cloud_id, instance_id), stop)
 
     def run_build(self, spec: BuildSpec) -> None:
         _require_id(spec.job_id)
@@ -177,12 +184,14 @@ class LocalCluster:
         self._require_build(cloud_id, job_id)
         return status or JobStatus(job_id, cloud_id, JobPhase.PENDING)
 
-    def build_logs(self, cloud_id: str, job_id: str, *, follow: bool = False) -> Iterator[LogLine]:
+    def build_logs(
+        self, cloud_id: str, job_id: str, *, follow: bool = False, stop: Callable[[], bool] | None = None
+    ) -> Iterator[LogLine]:
         self._require_build(cloud_id, job_id)
         source = self._home.build_log(cloud_id, job_id)
         if not follow:
             return iter(logfiles.tail(source, "build", 1_000_000))
-        return logfiles.follow({"build": source}, 1_000_000, lambda: self._build_over(cloud_id, job_id))
+        return logfiles.follow({"build": source}, 1_000_000, lambda: self._build_over(cloud_id, job_id), stop)
 
     def delete_build(self, cloud_id: str, job_id: str) -> None:
         file = self._home.build_document(_require_id(cloud_id), _require_id(job_id))

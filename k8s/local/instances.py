@@ -53,6 +53,10 @@ class Group:
     def failed(self) -> bool:
         return bool(self.error) or any(run.phase is MicroPhase.FAILED for run in self.runs.values())
 
+    def withdraw(self) -> None:
+        for run in self.runs.values():
+            run.withdraw()
+
     async def stop(self) -> None:
         """Returns when no process of the group is left. Safe to repeat."""
         await self.prepared
@@ -123,7 +127,7 @@ class Instance:
         document = documents.read(self._home.instance_document(self.cloud_id, self.owner), InstanceDocument)
         cloud = documents.read(self._home.cloud_document(self.cloud_id), CloudDocument)
         if self._closing:
-            await self._stop_all()
+            await self._stop_all(document.spec if document else None)
             if document and document.spec:
                 self._publish(document.spec)
             return True
@@ -151,7 +155,7 @@ class Instance:
 
     async def _converge(self, spec: InstanceSpec, uid: int) -> None:
         if spec.replicas == 0:
-            await self._stop_all()
+            await self._stop_all(spec)
             return
         await self._forget_failures(spec)
         current = next((g for g in (self._incoming, self._serving) if g and shape(g.spec) == shape(spec)), None)
@@ -178,6 +182,8 @@ class Instance:
     async def _replace(self, spec: InstanceSpec, uid: int) -> None:
         await self._retire_incoming()
         if self._serving and (spec.volume or self._serving.spec.volume or not self._serving.ready):
+            self._serving.withdraw()
+            self._publish(spec)
             await self._serving.stop()
             self._serving = None
         group = Group(self._host, spec, uid, self.wake, [])
@@ -205,8 +211,13 @@ class Instance:
         if incoming:
             await incoming.stop()
 
-    async def _stop_all(self) -> None:
+    async def _stop_all(self, spec: InstanceSpec | None) -> None:
+        """Stop every group. The status loses its addresses first: the grace may last for seconds."""
         groups = [g for g in (self._incoming, self._serving, *self._draining) if g]
+        for group in groups:
+            group.withdraw()
+        if spec and groups:
+            self._publish(spec)
         await asyncio.gather(*(group.stop() for group in groups))
         self._incoming = self._serving = None
 
@@ -214,7 +225,7 @@ class Instance:
         """Stop all, delete what belongs to the instance, and the document last: until then it counts as existing."""
         left, self._left = self._left, []
         await asyncio.gather(*(asyncio.to_thread(sandbox.clear, self._host.node, record) for record in left))
-        await self._stop_all()
+        await self._stop_all(document.spec if document else None)
         volume = self._home.volume(self.cloud_id, self.owner)
         clear = sandbox_volume.destroy if document and document.delete_volume else sandbox_volume.release
         await asyncio.to_thread(clear, volume)

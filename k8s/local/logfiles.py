@@ -103,15 +103,17 @@ class Follower:
         return [_parse(line, self._micro) for line in complete]
 
 
-def follow(sources: dict[str, Path], count: int, ended: Callable[[], bool]) -> Iterator[LogLine]:
-    """The last `count` lines of all sources in order of time, then new ones as they come until `ended()`."""
+def follow(
+    sources: dict[str, Path], count: int, ended: Callable[[], bool], stop: Callable[[], bool] | None = None
+) -> Iterator[LogLine]:
+    """The last `count` lines of all sources in order of time, then new ones as they come until `ended()` or `stop()`."""
     followers = [Follower(file, micro) for micro, file in sources.items()]
     try:
         yield from merged((f.seed(count) for f in followers), count)
         while True:
             over = ended()  # asked before reading: lines written until then are still delivered
             yield from merged((f.fresh() for f in followers), None)
-            if over:
+            if over or (stop is not None and stop()):
                 return
             time.sleep(_POLL_S)
     finally:

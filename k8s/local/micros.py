@@ -61,6 +61,12 @@ class MicroRun:
         self.upstream = self._address(record) if record and ready else None
         self._task = asyncio.create_task(self._run())
 
+    def withdraw(self) -> None:
+        """From now on nobody is to be sent here: it is about to be stopped."""
+        self.upstream = None
+        if self.phase in (MicroPhase.READY, MicroPhase.STARTING):
+            self.phase = MicroPhase.PENDING
+
     async def stop(self) -> None:
         """Ask the process to end, kill it after the grace, clear its sandbox. Returns when nothing of it is left."""
         self._stop.set()

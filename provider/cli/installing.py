@@ -97,8 +97,8 @@ def uninstall(
         found = _find(here, instance)
         if delete_data and not yes:
             _ask(here, found)
-        answer = here.api.delete(f"instances/{found['id']}/", data="delete" if delete_data else "keep")
-        done = operations.wait_for(here.api, here.screen, answer["operation"], title="Removing")
+        operation = here.api.delete(f"instances/{found['id']}/", data="delete" if delete_data else "keep")
+        done = operations.wait_for(here.api, here.screen, operation["id"], title="Removing")
         operations.require_success(done, "Try again, or ask the operator.")
         here.screen.say(f"Removed {found['alias']}." + ("" if delete_data else " Its data is kept."), "green")
         here.screen.document({"removed": found["id"], "data": "delete" if delete_data else "keep", "operation": done})

@@ -81,11 +81,14 @@ class Nudges:
 
 @dataclass
 class Agent:
-    """`step` brings the proxy up to date once. token marks a proxy that this agent has filled."""
+    """`step` brings the proxy up to date once.
+
+    token marks a proxy that this agent has filled; a number, since the proxy's state map holds nothing else.
+    """
 
     config: AgentConfig
     connection: "psycopg.Connection | None" = None
-    token: str = field(default_factory=lambda: secrets.token_hex(8))
+    token: str = field(default_factory=lambda: str(secrets.randbits(48)))
     placements: dict[str, feed.Placement] = field(default_factory=dict)
     cursor: feed.Cursor | None = None
     compared_at: float = 0.0

@@ -70,7 +70,7 @@ def verify(token: str, keys: Mapping[str, str], *, host: str, instance_id: str, 
         session = AppSession(**payload)
     except (ValueError, KeyError, TypeError):
         return None
-    if session.host != host or session.ins != instance_id or session.exp <= now or not session.sid:
+    if session.host != host or session.ins != instance_id or session.exp <= now or not (session.sid and session.sub):
         return None
     return session
 

@@ -1,8 +1,8 @@
 -- What the proxy cannot decide alone it asks the provider; the request is held meanwhile.
 -- A clear yes fills txn.verdict, txn.up and, for a signed-in visitor, who it is. Any other answer of the provider goes to
 -- the client as it is. No answer, or one that makes no sense, leaves txn.verdict unset: the rules then refuse.
-local url, secret, limit = ...
-limit = tonumber(limit)
+local url, secret = os.getenv("GATE_DECIDE_URL"), os.getenv("GATE_SECRET")
+local limit = tonumber(os.getenv("GATE_ASKS_AT_ONCE"))
 local asking = 0 -- this file is loaded once per thread, so the count is the thread's own
 
 -- What of the provider's answer may reach the client; its inner headers (x-gate-…) never do.
@@ -43,9 +43,11 @@ local function decide(txn)
     return core.httpclient():get { url = url, timeout = 15000, headers = question(txn) }
   end)
   asking = asking - 1
+  if not ok then core.Alert("decide: " .. tostring(answer)) end
   if not ok or answer == nil or type(answer.status) ~= "number" then return end
+  local first = function(name) local values = answer.headers[name]; return values and values[0] end
+  if first("x-gate-decided") == nil then return end -- the proxy's own error page, or some other server's
   if answer.status == 204 then
-    local first = function(name) local values = answer.headers[name]; return values and values[0] end
     local up = first("x-gate-upstream")
     if up == nil then return end
     txn:set_var("txn.up", up)

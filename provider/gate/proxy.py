@@ -50,7 +50,7 @@ class Proxy:
             self._change(f"del map {self._map(name)} #{entry.ref}")
         missing = {key: value for key, value in wanted.items() if key not in right}
         for chunk in _chunks(missing):
-            self._change(f"add map {self._map(name)} <<\n{chunk}\n")
+            self._change(f"add map {self._map(name)} <<\n{chunk}")
         return len(wrong) + len(missing)
 
     def put(self, name: str, key: str, value: str) -> None:

@@ -129,10 +129,9 @@ def first_steps(plan: Plan) -> tuple[Process, ...]:
     return (Process("prepare", _manage("prepare"), env, after=("postgres", "redis"), once=True, essential=True),)
 
 
-def services(plan: Plan) -> tuple[Process, ...]:
+def _places(plan: Plan) -> tuple[Process, ...]:
+    """Where instances live: the node agent with what its sandboxes need, and the server of static micros."""
     home, ports, env = plan.home, plan.home.ports, settings(plan)
-    data = ("postgres", "redis", *(process.name for process in first_steps(plan)))
-    celery = (*_module("celery"), "-A", "provider.celery")
     runtime = home.path / "runtime" / "python"
     # The static server shares the folder of unpacked artifacts with the node agent.
     folders = ("--store", str(home.path / "store"), "--bundles", str(home.path / "node" / "bundles"))
@@ -150,6 +149,16 @@ def services(plan: Plan) -> tuple[Process, ...]:
             stop_timeout_s=30,
         ),
         Process("static", _module("k8s.runtimes.static", *static), bare_environment(home), probes.tcp(ports.static)),
+    )
+
+
+def _django(plan: Plan) -> tuple[Process, ...]:
+    """What answers people and programs, and what works in the background."""
+    home, ports, env = plan.home, plan.home.ports, settings(plan)
+    data = ("postgres", "redis", *(process.name for process in first_steps(plan)))
+    celery = (*_module("celery"), "-A", "provider.celery")
+    threads = ("-P", "threads", "-c", "4", "-l", "warning", "--without-gossip", "--without-mingle")
+    return (
         Process(
             name="web",
             argv=_granian("wsgi", "provider.wsgi:application", ports.web, "--blocking-threads", "8"),
@@ -166,17 +175,7 @@ def services(plan: Plan) -> tuple[Process, ...]:
         ),
         Process(
             name="worker",
-            argv=(
-                *celery,
-                "worker",
-                "-P",
-                "threads",
-                "-c",
-                "4",
-                "-l",
-                "warning",
-                *"--without-gossip --without-mingle".split(),
-            ),
+            argv=(*celery, "worker", *threads),
             env=env,
             probe=probes.pulse(home.redis_socket, "freehold:pulse:worker"),
             after=data,
@@ -190,6 +189,12 @@ def services(plan: Plan) -> tuple[Process, ...]:
             after=data,
         ),
         Process("observer", _manage("observe"), env, after=data),
+    )
+
+
+def _gate(plan: Plan) -> tuple[Process, ...]:
+    home, env = plan.home, settings(plan)
+    return (
         Process(
             name="gate",
             argv=_module("provider.gate.serve"),
@@ -206,10 +211,13 @@ def services(plan: Plan) -> tuple[Process, ...]:
             probe=probes.heartbeat(home.run / "gate-agent.json", GATE_LAG_S),
             after=("gate",),
         ),
-        Process(
-            "seed", _manage("seed"), env, after=("node", "live", "worker", "beat", "observer", "gate-agent"), once=True
-        ),
     )
+
+
+def services(plan: Plan) -> tuple[Process, ...]:
+    running = ("node", "live", "worker", "beat", "observer", "gate-agent")
+    seed = Process("seed", _manage("seed"), settings(plan), after=running, once=True)
+    return (*_places(plan), *_django(plan), *_gate(plan), seed)
 
 
 def full(plan: Plan) -> tuple[Process, ...]:

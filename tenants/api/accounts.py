@@ -4,7 +4,6 @@ from allauth.account.models import EmailAddress
 from django.contrib.auth import authenticate
 from django.utils.crypto import salted_hmac
 from drf_spectacular.utils import extend_schema
-from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -24,6 +23,10 @@ from tenants.services.idempotency import Answer
 
 class Unverified(Refused):
     status = 403
+
+
+class WrongPassword(Refused):
+    status = 401
 
 
 class Accounts(Endpoint):
@@ -85,7 +88,7 @@ class Tokens(Endpoint):
         sent = self.body(request, NewToken)
         user = authenticate(email=sent.pop("email"), password=sent.pop("password"))
         if not isinstance(user, User) or not user.is_active:
-            raise AuthenticationFailed("E-mail address and password do not belong together.")
+            raise WrongPassword("invalid_credentials", "E-mail address and password do not belong together.")
         if not is_verified(user):
             raise Unverified("email_unverified", "Confirm your e-mail address first: we sent you a link.")
 

@@ -1,7 +1,6 @@
 """Use-cases of developers: projects, revisions, releases."""
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, BinaryIO
 
@@ -11,6 +10,7 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from apps_catalog import bundles, discovery, icons
+from apps_catalog.blueprint import spacefile_of
 from apps_catalog.discovery import Discovery, DiscoveryErrors
 from apps_catalog.identifiers import random_letters
 from apps_catalog.models import App, Channel, Release, Revision
@@ -105,7 +105,7 @@ def add_revision(actor: User, app: App, upload: Upload, as_of: datetime | None =
         tag=_new_tag(app),
         source=upload.source,
         source_bytes=upload.size_bytes,
-        spacefile=upload.spacefile.model_dump(mode="json"),
+        spacefile=upload.spacefile.model_dump(mode="json", exclude_defaults=True),
         as_of=as_of,
     )
     if built is not None:
@@ -135,8 +135,7 @@ def retry_revision(actor: User, app: App, revision: Revision) -> tuple[Revision,
     """Build the content of a failed revision again, as a new one. Raises Conflict for one that did not fail."""
     if revision.app_id != app.pk or revision.state != RevisionState.FAILED:
         raise Conflict("revision_not_failed", "Only a failed revision can be built again.")
-    spacefile = Spacefile.model_validate_json(json.dumps(revision.spacefile))
-    upload = Upload(revision.source, revision.source_bytes, spacefile)
+    upload = Upload(revision.source, revision.source_bytes, spacefile_of(revision))
     return add_revision(actor, app, upload, revision.as_of)
 
 
@@ -153,7 +152,8 @@ def publish_release(
 ) -> Release:
     """Let others install a revision. discovery_text: a Discovery.md that replaces the bundle's.
 
-    Raises Refused naming revision, version, notes, channel, or what a listed release lacks (app_name, tagline, body).
+    Raises Refused naming revision, version, notes, channel, or what the Discovery.md of a listed one lacks
+    (app_name, tagline, body).
     """
     revision = Revision.objects.filter(app=app, pk=revision_id).first()
     if revision is None:
@@ -164,8 +164,10 @@ def publish_release(
         raise Refused("invalid_channel", f"Channels are {' and '.join(Channel.values)}.", field="channel")
     if len(notes) > NOTES_LIMIT or "\x00" in notes:
         raise Refused("invalid_notes", f"Notes have at most {NOTES_LIMIT} characters.", field="notes")
-    found = _found_discovery(revision, discovery_text)
-    _require_listable(app, found, listed)
+    written = _written_discovery(revision, discovery_text)
+    if listed and written is not None:
+        _require_listable(written)
+    found = written or Discovery(app_name=_app_name(revision))
     icon = _icon(revision)
     with transaction.atomic():
         release = _insert_release(app, revision, _version(version), notes, Channel(channel), listed)
@@ -205,22 +207,27 @@ def _discovery(text: bytes | str) -> Discovery:
         raise Refused("invalid_discovery", str(error), field="Discovery.md", detail={"problems": problems}) from error
 
 
-def _found_discovery(revision: Revision, text: str | None) -> Discovery:
-    """What was sent along, else the bundle's Discovery.md, else nothing; the Spacefile's app_name fills in for a name."""
-    if text is None:
+def _app_name(revision: Revision) -> str:
+    """The Spacefile's, for projects whose Discovery.md does not say one; may be empty."""
+    return str(revision.spacefile.get("app_name") or "")
+
+
+def _written_discovery(revision: Revision, text: str | None) -> Discovery | None:
+    """What was sent along, else the bundle's Discovery.md, else None."""
+    content: str | bytes | None = text
+    if content is None:
         with store().open(revision.source) as file:
             content = bundles.check(file).discovery
-        found = _discovery(content) if content is not None else Discovery()
-    else:
-        found = _discovery(text)
-    if found.app_name:
-        return found
-    fields = {**found.__dict__, "app_name": revision.spacefile.get("app_name") or ""}
-    return Discovery(**fields)
+    if content is None:
+        return None
+    found = _discovery(content)
+    return found if found.app_name else replace(found, app_name=_app_name(revision))
 
 
-def _require_listable(app: App, found: Discovery, listed: bool) -> None:
-    missing = discovery.missing_for_listing(found) if listed else ()
+def _require_listable(found: Discovery) -> None:
+    """A page that somebody began to write must be whole before strangers see it. Without one, programs that release by
+    the API alone are listed under the project's name (docs/decisions/0007)."""
+    missing = discovery.missing_for_listing(found)
     if missing:
         raise Refused(
             "incomplete_listing",

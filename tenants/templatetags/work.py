@@ -13,7 +13,18 @@ from tenants.models import Instance, Operation
 register = template.Library()
 
 _GOOD = {"running", "active", "ready", "succeeded"}
-_BUSY = {"creating", "installing", "updating", "waking", "removing", "queued", "building", "closing"}
+_BUSY = {
+    "creating",
+    "installing",
+    "updating",
+    "waking",
+    "removing",
+    "queued",
+    "building",
+    "closing",
+    "pending",
+    "starting",
+}
 _BAD = {"failed", "suspended"}
 _TITLES = {
     "create_cloud": "Creating your cloud",

@@ -19,6 +19,7 @@ from tenants.errors import Refused
 from tenants.models import Cloud, Quota, User
 from tenants.services import idempotency, quota
 from tenants.services.instances import Size, install_app, needs_of
+from tenants.views import snapshots
 from tenants.views.forms import InstallForm
 from tenants.views.person import person, show
 
@@ -66,7 +67,7 @@ def _page(request: HttpRequest, app: App, form: InstallForm, status: int = 200) 
         "release": release,
         "needs": needs,
         "form": form,
-        "error": " ".join(form.non_field_errors()),
+        "error": " ".join(str(error) for error in form.non_field_errors()),
         # A refused form keeps its key: nothing was done under it.
         "idempotency_key": form["idempotency_key"].value() or form["idempotency_key"].initial,
         "homepage": _link(app.homepage),
@@ -80,7 +81,7 @@ def _mine(user: User, app: App, needs: Quota | None) -> dict[str, Any]:
     cloud = Cloud.objects.select_related("plan").filter(owner=user).first()
     if cloud is None:
         return {"cloud": None}
-    copies = [copy for copy in access.instances_of(user) if copy.app_id == app.pk]
+    copies = list(snapshots.installed(user).filter(app=app))
     return {"cloud": cloud, "copies": copies, "left": _left(cloud, needs) if needs else None}
 
 

@@ -49,6 +49,7 @@ class TokenForm(OnceForm):
     ends = forms.ChoiceField(
         label="It ends",
         required=False,
+        initial="90",
         choices=[("90", "in 90 days"), ("30", "in 30 days"), ("365", "in a year"), ("", "when I revoke it")],
     )
 
@@ -63,7 +64,7 @@ class ProjectForm(OnceForm):
 
 class ReleaseForm(OnceForm):
     revision = forms.ChoiceField()
-    version = forms.CharField(max_length=40, required=False, help_text="Such as 1.2.0. Empty: the next one.")
+    version = forms.CharField(max_length=40, required=False, help_text="Such as 1.2.0. Empty: one is made up.")
     channel = forms.ChoiceField(choices=Channel.choices)
     notes = forms.CharField(required=False, max_length=4000, widget=forms.Textarea(attrs={"rows": 3}))
     listed = forms.BooleanField(required=False, help_text="Everybody finds it in the catalog.", label="List it")

@@ -4,7 +4,7 @@ The console's are told HTML fragments with `?as=html` (the same partials as thei
 """
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import partial, wraps
 from typing import Any
 
@@ -21,7 +21,7 @@ from tenants.views import snapshots, streams
 from tenants.views.streams import Look, Sight
 
 API = "/api/"
-Stream = Callable[..., Awaitable[HttpResponseBase]]
+Stream = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
 
 def _asker(request: HttpRequest, area: str) -> User | None:
@@ -35,9 +35,9 @@ def _asker(request: HttpRequest, area: str) -> User | None:
     return token.user if token else None
 
 
-def refusal(request: HttpRequest, status: int, code: str, message: str) -> HttpResponse:
+def refusal(request: HttpRequest, status: int, code: str, message: str, field: str | None = None) -> HttpResponse:
     if request.path.startswith(API):
-        error = {"code": code, "message": message, "field": None, "detail": {}}
+        error: dict[str, Any] = {"code": code, "message": message, "field": field, "detail": {}}
         return JsonResponse({"error": error}, status=status)
     return HttpResponse(message, status=status, content_type="text/plain; charset=utf-8")
 

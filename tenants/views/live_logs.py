@@ -5,18 +5,16 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import partial
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
 
-from k8s.cluster import Cluster
-from k8s.connect import connect
 from k8s.errors import ClusterError, NotFound
 from k8s.specs import LogLine
 from tenants import access
 from tenants.models import User
+from tenants.reconcile import cluster
 from tenants.states import InstanceState
 from tenants.views import streams
 from tenants.views.live import personal, refusal
@@ -34,27 +32,22 @@ Source = Callable[[bool, Callable[[], bool] | None], Iterator[LogLine]]
 Tell = Callable[[list[LogLine]], str]
 
 
-@lru_cache(maxsize=1)
-def _cluster() -> Cluster:
-    return connect(settings.CLUSTER_URL)
-
-
 @personal("instances")
 async def instance_logs(user: User, request: HttpRequest, instance_id: str) -> HttpResponseBase:
     """`micro`: only that one. `tail`: how many of the last lines. `follow`: a stream of events `log`."""
     row = await streams.in_database(partial(access.instance_for, user, instance_id))
     tail = request.GET.get("tail", str(TAIL))
     if not tail.isascii() or not tail.isdecimal() or not 0 < len(tail) < 8:
-        return refusal(request, 422, "invalid_tail", "tail is a number of lines.")
+        return refusal(request, 422, "invalid_tail", "tail is a number of lines.", "tail")
     micro = request.GET.get("micro") or None
     if micro is not None and micro not in {one.name for one in row.micros.all()}:
-        return refusal(request, 404, "not_found", "The instance has no such micro.")
+        return refusal(request, 404, "not_found", "The instance has no such micro.", "micro")
     if row.state == InstanceState.REMOVED:
         return _nothing(request)
     count = min(int(tail), MOST)
 
     def source(follow: bool, stop: Callable[[], bool] | None) -> Iterator[LogLine]:
-        return _cluster().logs(row.cloud_id, row.pk, micro=micro, tail=count, follow=follow, stop=stop)
+        return cluster.current().logs(row.cloud_id, row.pk, micro=micro, tail=count, follow=follow, stop=stop)
 
     single = micro is not None or len(row.micros.all()) == 1
     return await _answer(user, request, source, _plain if single else _named, single)
@@ -66,7 +59,7 @@ async def revision_logs(user: User, request: HttpRequest, slug: str, revision_id
     cloud = await streams.in_database(partial(access.cloud_of, user))
 
     def source(follow: bool, stop: Callable[[], bool] | None) -> Iterator[LogLine]:
-        return _cluster().build_logs(cloud.pk, row.pk, follow=follow, stop=stop)
+        return cluster.current().build_logs(cloud.pk, row.pk, follow=follow, stop=stop)
 
     return await _answer(user, request, source, _plain, True)
 

@@ -4,11 +4,12 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pytest
 
 from tests.chaos.blockade import Blockade, blockade, database_url
-from tests.journey.people import Document, Person
+from tests.journey.people import Person
 from tests.journey.stack import Stack, until
 
 # Where the worker is stopped: it wants to write this row, so what comes before has been done and is not recorded.
@@ -26,50 +27,66 @@ def frozen(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def kill_worker_at(stack: Stack, place: str, begin: Callable[[], Document], instance_id: str | None = None) -> Document:
-    """Begin something, let the worker come as far as `place`, kill it there. Returns what `begin` answered."""
+@dataclass(frozen=True)
+class Begun:
+    operation: str
+    instance: str
+
+
+def kill_worker_at(stack: Stack, place: str, begin: Callable[[], Begun]) -> Begun:
+    """Begin something, let the worker come as far as `place`, kill it there."""
     worker = stack.pid_of("worker")
     with blockade(database_url(stack)) as held:
         with frozen(worker):
             begun = begin()
-            _hold(held, place, str(begun["operation"]), instance_id or str(begun["id"]))
+            _hold(held, place, begun)
         held.wait_for_a_victim()
         os.kill(worker, signal.SIGKILL)
         until(lambda: worker not in stack.processes(), 10, "the worker dead")
     return begun
 
 
-def _hold(held: Blockade, place: str, operation_id: str, instance_id: str) -> None:
+def installing(owner: Person, app: str) -> Callable[[], Begun]:
+    def begin() -> Begun:
+        made = owner.install(app)
+        return Begun(made["operation"], made["id"])
+
+    return begin
+
+
+def removing(owner: Person, instance_id: str) -> Callable[[], Begun]:
+    return lambda: Begun(owner.call("DELETE", f"instances/{instance_id}/")["id"], instance_id)
+
+
+def _hold(held: Blockade, place: str, begun: Begun) -> None:
     if place == "operation":
-        held.hold_operation(operation_id)
+        held.hold_operation(begun.operation)
     elif place == "instance":
-        held.hold_instance(instance_id)
+        held.hold_instance(begun.instance)
     else:
-        held.hold_step(operation_id, place.removeprefix("step "))
+        held.hold_step(begun.operation, place.removeprefix("step "))
 
 
 @pytest.mark.parametrize("place", INSTALL)
 def test_an_install_ends_with_exactly_one_running_instance(
     freehold: Stack, owner: Person, app: str, place: str
 ) -> None:
-    begun = kill_worker_at(freehold, place, lambda: owner.install(app))
-    assert owner.finished(begun["operation"], LIMIT_S)["state"] == "succeeded"
-    instance = owner.instance(begun["id"])
+    begun = kill_worker_at(freehold, place, installing(owner, app))
+    assert owner.finished(begun.operation, LIMIT_S)["state"] == "succeeded"
+    instance = owner.instance(begun.instance)
     assert instance["state"] == "running"
     assert owner.web.get(f"{instance['url']}seen").status_code == 200
     assert len(freehold.sandboxes(instance["host"])) == 1
-    assert [row["id"] for row in owner.call("GET", "instances/")["results"]] == [begun["id"]]
-    owner.remove(begun["id"])
+    assert [row["id"] for row in owner.call("GET", "instances/")["results"]] == [begun.instance]
+    owner.remove(begun.instance)
 
 
 @pytest.mark.parametrize("place", REMOVAL)
 def test_a_removal_ends_with_nothing_left(freehold: Stack, owner: Person, app: str, place: str) -> None:
     instance = owner.running(app)
     assert len(freehold.sandboxes(instance["host"])) == 1
-    begun = kill_worker_at(
-        freehold, place, lambda: owner.call("DELETE", f"instances/{instance['id']}/"), instance["id"]
-    )
-    assert owner.finished(begun["operation"], LIMIT_S)["state"] == "succeeded"
+    begun = kill_worker_at(freehold, place, removing(owner, instance["id"]))
+    assert owner.finished(begun.operation, LIMIT_S)["state"] == "succeeded"
     assert freehold.sandboxes(instance["host"]) == []
     assert owner.call("GET", "instances/")["results"] == []
     usage = owner.call("GET", "cloud/")["usage"]
@@ -78,9 +95,9 @@ def test_a_removal_ends_with_nothing_left(freehold: Stack, owner: Person, app: s
 
 
 def test_a_worker_killed_again_and_again_still_gets_there(freehold: Stack, owner: Person, app: str) -> None:
-    begun = kill_worker_at(freehold, "step prepare", lambda: owner.install(app))
+    begun = kill_worker_at(freehold, "step prepare", installing(owner, app))
     for _ in range(2):
         os.kill(freehold.pid_of("worker"), signal.SIGKILL)
-    assert owner.finished(begun["operation"], LIMIT_S)["state"] == "succeeded"
-    assert len(freehold.sandboxes(owner.instance(begun["id"])["host"])) == 1
-    owner.remove(begun["id"])
+    assert owner.finished(begun.operation, LIMIT_S)["state"] == "succeeded"
+    assert len(freehold.sandboxes(owner.instance(begun.instance)["host"])) == 1
+    owner.remove(begun.instance)

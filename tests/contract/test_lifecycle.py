@@ -124,3 +124,25 @@ def test_a_volume_that_would_cover_the_system_is_refused(tenant: Tenant) -> None
     for path in ("/usr/lib", "data", "/", "/data/../etc"):
         with pytest.raises(Permanent):
             tenant.lane.cluster.apply_instance(tenant.instance(WEB, volume=replace(tenant.volume(), path=path)))
+
+
+def test_an_app_is_asked_to_end_and_may_take_its_time(tenant: Tenant) -> None:
+    code = "import signal, sys, time\n"
+    code += "def end(*_):\n    print('asked', flush=True); time.sleep(1); print('saved', flush=True); sys.exit(0)\n"
+    code += "signal.signal(signal.SIGTERM, end)\n"
+    spec = tenant.instance(code + WEB)
+    tenant.run(spec)
+    asleep = replace(spec, generation=2, replicas=0)
+    tenant.lane.cluster.apply_instance(asleep)
+    until(lambda: tenant.is_at(asleep) and tenant.status(asleep).micros[0].upstream is None)
+    until(lambda: tenant.status(asleep).stopped)
+    texts = [line.text for line in tenant.lane.cluster.logs(spec.cloud_id, spec.instance_id)]
+    assert [text for text in texts if text in ("asked", "saved")] == ["asked", "saved"]
+
+
+def test_an_app_that_ignores_being_asked_is_ended_after_the_grace(tenant: Tenant) -> None:
+    spec = tenant.instance("import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + WEB)
+    upstream = tenant.run(spec)
+    tenant.remove(spec)
+    with pytest.raises(OSError):
+        tenant.lane.get(upstream)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
 
 from provider.gate import appsession
 from provider.gate.proxy import Proxy, ProxyUnavailable
@@ -74,11 +75,13 @@ class Gate:
         }[name]
         log = (self.home / f"{name}.log").open("ab")
         command = ("setpriv", "--pdeathsig", "TERM", "--", *argv)
-        self.processes[name] = subprocess.Popen(command, env=self.env, stdout=log, stderr=log, cwd=ROOT)
+        self.processes[name] = subprocess.Popen(
+            command, env=self.env, stdout=log, stderr=log, cwd=ROOT, start_new_session=True
+        )
 
     def stop(self, name: str, how: signal.Signals = signal.SIGTERM) -> None:
         process = self.processes.pop(name)
-        process.send_signal(how)
+        os.killpg(process.pid, how)  # the live process has a worker below it
         process.wait(15)
 
     def is_ready(self) -> bool:
@@ -108,7 +111,7 @@ class Gate:
 
 
 def _environment(home: Path, run: Path, ports: dict[str, int]) -> dict[str, str]:
-    database = os.environ["DATABASE_URL"].rpartition("/")[0] + "/" + settings.DATABASES["default"]["NAME"]
+    database = os.environ["DATABASE_URL"].rpartition("/")[0] + "/" + str(connection.settings_dict["NAME"])
     return os.environ | {
         "FREEHOLD_HOME": str(home),
         "FREEHOLD_RUN": str(run),
@@ -125,7 +128,7 @@ def _environment(home: Path, run: Path, ports: dict[str, int]) -> dict[str, str]
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def static() -> Iterator[Upstream]:
     """In the place of the static server."""
     upstream = Upstream("static")
@@ -133,8 +136,22 @@ def static() -> Iterator[Upstream]:
     upstream.close()
 
 
-@pytest.fixture(scope="session")
-def running_gate(django_db_setup: None, static: Upstream) -> Iterator[Gate]:
+@pytest.fixture(scope="package")
+def database(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """One of our own: rows are really committed, since other processes must see them, and events cannot be deleted."""
+    name, tests = connection.settings_dict["NAME"], connection.settings_dict["TEST"]
+    usual, tests["NAME"] = tests.get("NAME"), "gate_tests"
+    with django_db_blocker.unblock():
+        connection.close()
+        connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+        yield
+        connection.close()
+        connection.creation.destroy_test_db(name, verbosity=0)
+    tests["NAME"] = usual
+
+
+@pytest.fixture(scope="package")
+def running_gate(database: None, static: Upstream) -> Iterator[Gate]:
     with tempfile.TemporaryDirectory(prefix="fhgate") as folder:
         home, run = Path(folder) / "home", Path(folder) / "run"
         home.mkdir(), run.mkdir()
@@ -146,13 +163,12 @@ def running_gate(django_db_setup: None, static: Upstream) -> Iterator[Gate]:
         for name in ("live", "proxy", "agent"):
             gate.start(name)
         try:
-            wait_until(lambda: gate.is_ready() and gate.is_live(), f"the gate is ready: {_logs(home)}", 40)
+            wait_until(lambda: gate.is_ready() and gate.is_live(), "the gate is ready")
             yield gate
         finally:
             for name in list(gate.processes):
                 gate.stop(name)
-            if os.environ.get("SHOW_GATE_LOGS"):
-                print(_logs(home))
+            print(_logs(home))  # pytest shows it where something failed
 
 
 def _logs(home: Path) -> str:
@@ -160,14 +176,13 @@ def _logs(home: Path) -> str:
 
 
 @pytest.fixture
-def gate(running_gate: Gate, django_db_blocker: Any) -> Iterator[Gate]:
-    """Whole again, whatever the test before stopped. Rows are really committed: other processes must see them."""
-    with django_db_blocker.unblock():
-        for name in ("live", "proxy", "agent"):
-            if name not in running_gate.processes:
-                running_gate.start(name)
-        wait_until(lambda: running_gate.is_ready() and running_gate.is_live() and running_gate.beats(), "ready again")
-        yield running_gate
+def gate(running_gate: Gate) -> Gate:
+    """Whole again, whatever the test before stopped."""
+    for name in ("live", "proxy", "agent"):
+        if name not in running_gate.processes:
+            running_gate.start(name)
+    wait_until(lambda: running_gate.is_ready() and running_gate.is_live() and running_gate.beats(), "ready again")
+    return running_gate
 
 
 @pytest.fixture

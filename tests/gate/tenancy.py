@@ -19,7 +19,7 @@ from tests.gate.wire import Upstream
 
 def new_user() -> User:
     tag = secrets.token_hex(5)
-    user = User.objects.create_user(f"{tag}@example.org", f"h{tag}", "Corr3ct-horse")
+    user = User.objects.create_user(f"{tag}@example.org", f"h{tag}")
     plan, _ = Plan.objects.get_or_create(
         slug="gate-tests", defaults={"cpu_millis": 1, "memory_mib": 1, "storage_mib": 1, "instances": 1}
     )

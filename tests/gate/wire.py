@@ -127,6 +127,9 @@ class Upstream:
 class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     daemon_threads, allow_reuse_address, request_queue_size = True, True, 128
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """The proxy ends idle connections as it likes."""
+
 
 class _Recorder(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"

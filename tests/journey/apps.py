@@ -41,19 +41,29 @@ async def answer(send, body):
 }
 
 NEVER_LISTENS = {
-    "Spacefile": "v: 0\nmicros:\n  - {name: deaf, src: ., engine: python3.9, run: python main.py}\n",
+    "Spacefile": "v: 0\nmicros:\n  - {name: deaf, src: ., engine: python3.9, run: python3 main.py}\n",
     "main.py": 'import time\nprint("I shall never listen", flush=True)\ntime.sleep(3600)\n',
 }
 
+# Says that it runs, and names every path it is asked for.
+CHATTY = {
+    "Spacefile": "v: 0\nmicros:\n  - {name: chatty, src: ., engine: python3.9, run: python3 main.py}\n",
+    "main.py": """
+import http.server, os
+print("here I am", flush=True)
+http.server.HTTPServer(("", int(os.environ["PORT"])), http.server.SimpleHTTPRequestHandler).serve_forever()
+""",
+}
+
 CRASHES = {
-    "Spacefile": "v: 0\nmicros:\n  - {name: crash, src: ., engine: python3.9, run: python main.py}\n",
+    "Spacefile": "v: 0\nmicros:\n  - {name: crash, src: ., engine: python3.9, run: python3 main.py}\n",
     "main.py": 'import sys\nprint("out of luck", flush=True)\nsys.exit(7)\n',
 }
 
 # Starts only from the second time on: what Retry is for.
 WORKS_AT_SECOND_TRY = {
     "Spacefile": (
-        "v: 1\nmicros:\n  - name: second\n    src: .\n    engine: python3.11\n    run: python main.py\n    volume: /data\n"
+        "v: 1\nmicros:\n  - name: second\n    src: .\n    engine: python3.11\n    run: python3 main.py\n    volume: /data\n"
     ),
     "main.py": """
 import http.server, os, pathlib, sys, time

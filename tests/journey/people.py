@@ -76,7 +76,7 @@ class Person:
         return until(look, limit_s, f"operation {operation_id} over")
 
     def remove(self, instance_id: str) -> Document:
-        return self.finished(self.call("DELETE", f"instances/{instance_id}/")["operation"])
+        return self.finished(self.call("DELETE", f"instances/{instance_id}/")["id"])
 
     def upload(self, slug: str, bundle: bytes, **fields: str) -> httpx.Response:
         files = {"bundle": ("bundle.zip", bundle, "application/zip")}

@@ -145,7 +145,7 @@ def test_retry_of_a_failed_instance_works(person: MakePerson) -> None:
     made = someone.install(slug)
     assert someone.settled(made["id"], limit_s=180)["state"] == "failed"
     operation = someone.call("POST", f"instances/{made['id']}/restart/")
-    assert someone.finished(str(operation.get("operation") or operation["id"]))["state"] == "succeeded"
+    assert someone.finished(operation["id"])["state"] == "succeeded"
     assert someone.instance(made["id"])["state"] == "running"
     someone.remove(made["id"])
 

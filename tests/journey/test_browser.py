@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.journey.apps import CHATTY
 from tests.journey.people import Person
-from tests.journey.stack import SOURCE, Stack, client
+from tests.journey.stack import SOURCE, Stack, client, until
 
 WIDE, PHONE = {"width": 1280, "height": 860}, {"width": 360, "height": 740}
 SLOW_MS = 60_000
@@ -56,9 +57,17 @@ def install(page: Page, console: str, name: str) -> str:
     picture(page, f"app-{name.lower()}")
     page.get_by_role("button", name="Install", exact=True).click()
     page.wait_for_url(re.compile(r"/instances/[^/]+/"))
-    expect(page.locator(".step").first).to_be_visible()
     expect(page.get_by_role("link", name="Open", exact=True)).to_be_visible(timeout=SLOW_MS)
     return page.url
+
+
+def _look_at_steps(page: Page, address: str) -> None:
+    """Each named step of the install, with the time it took; a fast one may be over before anybody looks."""
+    page.goto(address)
+    page.get_by_role("listitem").filter(has_text="Install").get_by_role("link").first.click()
+    expect(page.locator(".step.succeeded")).to_have_count(4)
+    picture(page, "installed")
+    page.goto(address)
 
 
 def opened(page: Page) -> Page:
@@ -86,7 +95,7 @@ def test_somebody_signs_up_installs_three_apps_uses_them_and_removes_one(
     picture(page, "catalog")
 
     notes = install(page, freehold.console, "Notes")
-    picture(page, "installed")
+    _look_at_steps(page, notes)
     _use_notes(page, notes)
     install(page, freehold.console, "Links")
     _use_links(page)
@@ -111,14 +120,18 @@ def _use_notes(page: Page, address: str) -> None:
     expect(app.locator("#state")).to_contain_text(re.compile("saved|changed", re.IGNORECASE))
     expect(app.locator("#list")).to_contain_text("Groceries")
     picture(app, "notes")
-    page.get_by_role("button", name="Restart").click()
-    expect(page.locator(".operation[data-state=succeeded]").first).to_be_visible(timeout=SLOW_MS)
-    expect(page.get_by_role("link", name="Open", exact=True)).to_be_visible(timeout=SLOW_MS)
+    with page.expect_navigation():
+        page.get_by_role("button", name="Restart").click()
+    newest = page.get_by_role("listitem").filter(has_text="Restart").first
+
+    def restarted() -> bool:
+        page.goto(address)
+        return "succeeded" in newest.inner_text().lower()
+
+    until(restarted, SLOW_MS / 1000, "the restart over", pause_s=0.5)
     app.reload()
     expect(app.locator("#list")).to_contain_text("Groceries")
     app.close()
-    page.goto(address)
-    expect(page.locator("#logs .log")).not_to_be_empty(timeout=SLOW_MS)
     picture(page, "instance")
 
 
@@ -152,17 +165,23 @@ def _remove(page: Page, address: str, freehold: Stack) -> None:
         assert http.get(f"http://{host}:{freehold.port}/").status_code == 404
 
 
+def test_what_an_app_writes_appears_on_its_page(context: BrowserContext, freehold: Stack) -> None:
+    person, page = signed_in(context, freehold, "reader")
+    instance = person.running(person.publish("chatty", CHATTY))
+    page.goto(f"{freehold.console}/instances/{instance['id']}/")
+    expect(page.locator("#logs .log")).to_contain_text("here I am")
+    person.web.get(f"{instance['url']}a-word-from-outside")
+    expect(page.locator("#logs .log")).to_contain_text("a-word-from-outside")
+
+
 def test_a_second_click_on_install_makes_one_instance(context: BrowserContext, freehold: Stack) -> None:
     person, page = signed_in(context, freehold, "double")
     page.goto(f"{freehold.console}/apps/")
     page.get_by_role("link", name=re.compile("^Timer")).first.click()
-    # The same form sent twice, as a double click does where scripts are off.
+    # The same form sent again, as a double click does where scripts are slow.
+    send = "form => fetch(form.action, {method: 'POST', body: new FormData(form)}).then(answer => answer.url)"
     form = page.locator("form[data-once]").first
-    fields = form.evaluate("form => Object.fromEntries(new FormData(form))")
-    address = form.evaluate("form => form.action")
-    headers = {"Origin": freehold.console, "Referer": page.url}
-    answers = [page.request.post(address, form=fields, headers=headers) for _ in range(3)]
-    assert {answer.url for answer in answers} == {answers[0].url}
+    assert len({form.evaluate(send) for _ in range(3)}) == 1
     assert len(person.call("GET", "instances/")["results"]) == 1
     page.get_by_role("button", name="Install", exact=True).dblclick()
     page.wait_for_url(re.compile(r"/instances/[^/]+/"))

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -77,7 +78,5 @@ def inside(tenant: Tenant) -> Ask:
 
 
 def asker(tenant: Tenant, spec: InstanceSpec) -> Ask:
-    from urllib.parse import quote
-
     upstream = tenant.run(spec)
     return lambda expression: json.loads(tenant.lane.get(upstream, "/?" + quote(expression)))

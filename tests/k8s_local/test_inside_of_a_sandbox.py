@@ -1,11 +1,10 @@
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from k8s.local.layout import NetworkPlan
+from k8s.local.layout import NetworkPlan, network_plan
 from k8s.specs import Limits
 from tests.contract.apps import Tenant
 from tests.contract.lanes import LocalLane, until
@@ -100,10 +99,8 @@ def test_threads_and_children_work_all_the_same(inside: Ask) -> None:
 def test_a_fork_bomb_stops_at_its_limit_and_the_machine_goes_on(tenant: Tenant) -> None:
     limits = Limits(cpu_millis=500, memory_mib=256, processes=40)
     inside = asker(tenant, tenant.instance(PROBE, micros=(tenant.micro(limits=limits),)))
-    started = inside(
-        "subprocess.run(['sh', '-c', 'for i in $(seq 200); do sleep 5 & done'], capture_output=True, text=True).stderr"
-    )
-    assert "fork" in started
+    bomb = "for i in $(seq 200); do sleep 5 & done"
+    assert "fork" in inside(f"subprocess.run(['sh', '-c', {bomb!r}], stderr=subprocess.PIPE, text=True).stderr")
     subprocess.run(["true"], check=True)
     counted = [len(f.read_text().split()) for f in Path("/sys/fs/cgroup").glob(f"**/{tenant.cloud_id}/*/cgroup.procs")]
     assert max(counted) <= 40
@@ -120,8 +117,8 @@ def test_memory_over_the_limit_ends_the_app_and_says_why(tenant: Tenant) -> None
 
 def test_a_volume_holds_no_more_than_its_size(tenant: Tenant) -> None:
     inside = asker(tenant, tenant.instance(PROBE, volume=tenant.volume()))
-    fill = "subprocess.run(['dd', 'if=/dev/zero', 'of=/data/big', 'bs=1M', 'count=64'], capture_output=True, text=True).stderr"
-    assert "No space left" in inside(fill)
+    fill = "dd if=/dev/zero of=/data/big bs=1M count=64"
+    assert "No space left" in inside(f"subprocess.run({fill.split()!r}, capture_output=True, text=True).stderr")
     assert inside("os.stat('/data').st_uid == os.getuid()") is True
 
 
@@ -139,8 +136,6 @@ def test_nothing_is_left_on_the_machine_after_stopping_everything(tmp_path: Path
     left = subprocess.run(
         "ip link; ip netns; nft list tables; cat /proc/mounts", shell=True, capture_output=True, text=True
     )
-    from k8s.local.layout import network_plan
-
     key = network_plan(lane.home).key
     assert key not in left.stdout
     assert str(lane.home) not in left.stdout
@@ -170,4 +165,4 @@ def test_the_agent_refuses_to_share_its_home(lane: LocalLane, tmp_path: Path) ->
     )
     assert second.returncode != 0
     assert "another node agent" in second.stderr
-    assert os.path.exists(lane.socket)
+    assert lane.socket.exists()

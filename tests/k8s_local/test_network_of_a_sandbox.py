@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from k8s.local.layout import NetworkPlan
 from tests.contract.apps import Tenant
+from tests.contract.test_builds import PAGE, STATIC, finished
 from tests.k8s_local.conftest import PROBE, Ask, asker, needs_root
 
 pytestmark = needs_root
@@ -38,9 +39,14 @@ def test_the_gate_is_reached_on_the_bridge_and_on_the_own_loopback(inside: Ask, 
 
 
 def test_the_gates_address_offers_nothing_else(inside: Ask, plan: NetworkPlan) -> None:
-    with listener(plan.gate_address) as port, listener(plan.gate_address, plan.egress_port):
+    with listener(plan.gate_address) as port:
         assert inside(f"connects('{plan.gate_address}', {port})") is False
-        assert inside(f"connects('{plan.gate_address}', {plan.egress_port})") is False
+
+
+def test_the_way_out_of_builds_is_closed_to_apps(tenant: Tenant, inside: Ask, plan: NetworkPlan) -> None:
+    finished(tenant, tenant.build(PAGE, STATIC))  # the first build opens it
+    socket.create_connection((plan.gate_address, plan.egress_port), 2).close()
+    assert inside(f"connects('{plan.gate_address}', {plan.egress_port})") is False
 
 
 def test_the_own_host_name_leads_to_the_gate(inside: Ask, plan: NetworkPlan) -> None:

@@ -14,6 +14,10 @@ USAGE = (
     "usage: launch.py [--exec] [--bundle DIR] [--root DIR] [--port N] [--python-path DIR]… [--runtime DIR] -- COMMAND"
 )
 
+# The whole group is asked to end. The shell between must not be the first to go: with process 1's child gone, the app would
+# be killed in the middle of saving. With a trap it waits for the app, and then starts nothing further.
+PATIENT = "trap 'exit 143' TERM\n"
+
 
 def main(arguments: list[str]) -> int:
     options, command = parse(arguments)
@@ -21,7 +25,7 @@ def main(arguments: list[str]) -> int:
     os.chdir(under(options["--bundle"][0], options["--root"][0]))
     if "--exec" in options:
         os.setsid()
-        os.execve("/bin/sh", ["sh", "-c", command], environment)  # noqa: S606
+        os.execve("/bin/sh", ["sh", "-c", PATIENT + command], environment)  # noqa: S606
     return supervise(command, environment)
 
 
@@ -70,7 +74,7 @@ def supervise(command: str, environment: dict[str, str]) -> int:
     child = os.fork()
     if child == 0:
         os.setsid()
-        os.execve("/bin/sh", ["sh", "-c", command], environment)  # noqa: S606
+        os.execve("/bin/sh", ["sh", "-c", PATIENT + command], environment)  # noqa: S606
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _frame: forward(child, received))
     while True:

@@ -27,7 +27,7 @@ def prepare(target: Path, uv: Path) -> bool:
     try:
         _fill(fresh, uv)
         (fresh / _STAMP).write_text(stamp)
-        fresh.chmod(0o755)
+        _open_to_readers(fresh)
         if target.exists():
             shutil.rmtree(target)
         fresh.replace(target)
@@ -43,6 +43,12 @@ def _stamp() -> str:
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
     digest.update(os.fsencode(_PYTHON.resolve()))
     return digest.hexdigest()
+
+
+def _open_to_readers(folder: Path) -> None:
+    """Sandboxes read it as other users, whatever the umask of whoever made it."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _fill(folder: Path, uv: Path) -> None:

@@ -1,0 +1,3 @@
+from tests.tenants.conftest import cluster, place, races
+
+__all__ = ["cluster", "place", "races"]

@@ -1,0 +1,50 @@
+from k8s.local.layout import NetworkPlan
+from k8s.specs import BuildMicro, JobPhase
+from tests.contract.apps import Tenant
+from tests.contract.test_builds import PAGE, finished
+from tests.k8s_local.conftest import needs_root
+from tests.k8s_local.test_network_of_a_sandbox import listener
+
+pytestmark = needs_root
+PROBE = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), 1)
+    print("reached", *sys.argv[1:])
+except OSError:
+    print("closed")
+"""
+
+
+def output(tenant: Tenant, *commands: str) -> list[str]:
+    spec = tenant.build(
+        {**PAGE, "site/probe.py": PROBE}, BuildMicro("site", "static", "site", serve=".", commands=commands)
+    )
+    status = finished(tenant, spec)
+    assert status.phase is JobPhase.SUCCEEDED, status.reason
+    return [line.text for line in tenant.lane.cluster.build_logs(spec.cloud_id, spec.job_id)]
+
+
+def test_a_build_reaches_neither_the_gate_nor_any_address_directly(tenant: Tenant, plan: NetworkPlan) -> None:
+    with listener(plan.gate_address, 18000), listener("0.0.0.0") as port:
+        lines = output(tenant, *(f"python3 probe.py {plan.gate_address} {number}" for number in (18000, port)))
+    assert lines.count("closed") == 2
+    assert not any(line.startswith("reached") for line in lines)
+
+
+def test_the_way_out_refuses_hosts_that_are_no_registry_and_says_so_in_the_log(tenant: Tenant) -> None:
+    fetch = "curl --silent --max-time 5 https://stranger.invalid/ || echo refused here"
+    lines = output(tenant, fetch)
+    assert "refused here" in lines
+    assert "refused: builds reach package registries only, not stranger.invalid:443" in lines
+
+
+def test_a_build_cannot_fill_the_machine(tenant: Tenant) -> None:
+    lines = output(tenant, "df --output=size -B1M /src /out /tmp /cache | tail -4")
+    assert all(int(line) < 8_192 for line in lines if line.strip().isdigit())
+
+
+def test_nothing_of_a_finished_build_stays_but_log_and_status(tenant: Tenant) -> None:
+    output(tenant, "true")
+    work = tenant.lane.home / "work"  # type: ignore[attr-defined]
+    assert not list(work.glob("*/*"))

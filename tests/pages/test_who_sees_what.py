@@ -1,0 +1,150 @@
+"""Every page for nobody, its owner, a stranger and an operator."""
+
+import pytest
+from django.db import OperationalError
+from django.test import Client
+from django.urls import URLPattern
+
+from apps_catalog.models import Release
+from provider.pages.urls import urlpatterns
+from tests.pages.conftest import Person, install, operation_of
+
+LOGIN = "/accounts/login/"
+
+# name → (nobody, owner, stranger, operator) for GET; None: sent to the sign-in page.
+EXPECTED: dict[str, tuple[int | None, int, int, int]] = {
+    "home": (200, 200, 200, 200),
+    "catalog": (200, 200, 200, 200),
+    "app": (200, 200, 200, 200),
+    "app_icon": (404, 404, 404, 404),
+    "app_install": (302, 302, 302, 302),
+    "instance": (None, 200, 404, 404),
+    "instance_restart": (None, 405, 405, 405),
+    "instance_remove": (None, 200, 404, 404),
+    "operation": (None, 200, 404, 404),
+    "operation_retry": (None, 405, 405, 405),
+    "cloud": (None, 200, 200, 200),
+    "projects": (None, 200, 200, 200),
+    "project": (None, 200, 404, 404),
+    "project_release": (None, 302, 302, 302),
+    "revision": (None, 200, 404, 404),
+    "settings": (None, 200, 200, 200),
+    "token_create": (None, 302, 302, 302),
+    "token_revoke": (None, 405, 405, 405),
+    "operator": (404, 404, 404, 200),
+    "mails": (404, 404, 404, 200),
+    "mail": (404, 404, 404, 404),
+    "docs": (200, 200, 200, 200),
+    "docs_page": (200, 200, 200, 200),
+}
+STREAMS = {
+    *("cloud_events", "operation_events", "instance_events", "instance_logs"),
+    *("project_events", "revision_events", "revision_logs"),
+}
+
+
+@pytest.fixture
+def addresses(ada: Person, notes: Release) -> dict[str, str]:
+    instance = install(ada, notes, "mine")
+    operation = operation_of(ada, instance, "failed")
+    from tests.pages.conftest import release_app
+
+    own = release_app(ada.user, "garden")
+    return {
+        "instance_id": instance.pk,
+        "operation_id": operation.pk,
+        "slug": "notes",
+        "revision_id": own.revision_id,
+        "token_id": "toknone",
+        "name": "20200101-000000-1.log:0",
+        "path": "architecture.md",
+    }
+
+
+def _path(pattern: URLPattern, addresses: dict[str, str]) -> str:
+    from django.urls import reverse
+
+    wanted = dict(addresses)
+    if pattern.name in ("project", "project_release", "revision"):
+        wanted["slug"] = "garden"
+    kwargs = {name: wanted[name] for name in pattern.pattern.converters}
+    return reverse(f"console:{pattern.name}", kwargs=kwargs)
+
+
+def test_every_page_has_an_entry_in_the_matrix() -> None:
+    assert {pattern.name for pattern in urlpatterns} == set(EXPECTED) | STREAMS
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_a_page_answers_each_kind_of_visitor_as_it_should(
+    name: str, addresses: dict[str, str], ada: Person, stranger: Person, operator: Person
+) -> None:
+    pattern = next(pattern for pattern in urlpatterns if pattern.name == name)
+    path = _path(pattern, addresses)
+    visitors = (Client(), ada.browser, stranger.browser, operator.browser)
+    for visitor, expected in zip(visitors, EXPECTED[name], strict=True):
+        answer = visitor.get(path)
+        if expected is None:
+            assert answer.status_code == 302 and answer["Location"].startswith(LOGIN), path
+        else:
+            assert answer.status_code == expected, path
+
+
+@pytest.mark.parametrize("name", ["instance_restart", "instance_remove", "operation_retry"])
+def test_a_stranger_changes_nothing_and_learns_nothing(
+    name: str, addresses: dict[str, str], stranger: Person, ada: Person
+) -> None:
+    pattern = next(pattern for pattern in urlpatterns if pattern.name == name)
+    assert stranger.browser.post(_path(pattern, addresses), {"data": "delete"}).status_code == 404
+    assert ada.cloud.instances.get().state == "running"
+
+
+def test_a_post_without_the_forms_token_is_refused_in_our_own_words(ada: Person) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(ada.user)
+    answer = browser.post("/projects/", {"name": "x"})
+    assert answer.status_code == 403
+    assert "Please send that again" in answer.content.decode()
+
+
+def test_pages_may_load_nothing_from_elsewhere_and_be_framed_by_nobody(ada: Person) -> None:
+    policy = ada.browser.get("/")["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+
+
+def test_pages_have_no_inline_scripts_or_styles(ada: Person, addresses: dict[str, str]) -> None:
+    for path in ("/", "/apps/", "/apps/notes/", f"/instances/{addresses['instance_id']}/", "/cloud/", "/settings/"):
+        page = ada.browser.get(path).content.decode()
+        assert "<script>" not in page and " style=" not in page and "<style" not in page and " onclick=" not in page
+
+
+def test_an_unknown_address_answers_404_in_the_consoles_look(ada: Person) -> None:
+    answer = ada.browser.get("/nothing-here/")
+    assert answer.status_code == 404
+    assert "There is nothing here" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    "path", ["../README.md", "..%2f.gitignore", ".hidden.md", "nothing.md", "../provider/settings.py"]
+)
+def test_docs_show_nothing_but_docs(db: None, path: str) -> None:
+    assert Client().get(f"/docs/{path}").status_code == 404
+
+
+def test_while_the_database_is_away_a_page_says_so(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_user: object) -> None:
+        raise OperationalError("the connection is closed")
+
+    monkeypatch.setattr("tenants.views.snapshots.home", broken)
+    answer = ada.browser.get("/")
+    assert answer.status_code == 503 and answer["Retry-After"]
+    assert "Back in a moment" in answer.content.decode()
+
+
+def test_the_admin_has_no_door_of_its_own(ada: Person, operator: Person) -> None:
+    path = "/operator/admin/tenants/cloud/"
+    assert Client().get(path, follow=True).redirect_chain[-1][0].startswith(LOGIN)
+    assert ada.browser.get(path, follow=True).status_code == 403
+    assert operator.browser.get(path).status_code == 200

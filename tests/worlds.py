@@ -1,0 +1,208 @@
+"""What tests of use-cases stand on: people, published apps, and a cluster in memory that can be told to misbehave."""
+
+import io
+import itertools
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from apps_catalog.models import App, Release, Revision
+from k8s.errors import ClusterError, NotFound
+from k8s.specs import (
+    BuildSpec,
+    BuiltMicro,
+    Change,
+    CloudSpec,
+    CloudUsage,
+    InstanceSpec,
+    InstanceStatus,
+    JobPhase,
+    JobStatus,
+    LogLine,
+    MicroKind,
+    MicroPhase,
+    MicroStatus,
+)
+from tenants.models import Cloud, User
+from tenants.reconcile import builds, clouds, instances, unsettled
+from tenants.services import accounts, publish
+
+_numbers = itertools.count(1)
+PASSWORD = "Corr3ct-horse-battery"
+SPACEFILE = "v: 0\nmicros:\n  - name: main\n    src: .\n    engine: python3.9\n    primary: true\n"
+
+
+class MemoryCluster:
+    """Keeps specs in dictionaries. `phase` is what every micro is in; `calls` counts verbs that change something.
+
+    `break_before` and `break_after` name verbs that raise the given error once, before or after they took effect.
+    """
+
+    def __init__(self) -> None:
+        self.clouds: dict[str, CloudSpec] = {}
+        self.specs: dict[str, InstanceSpec] = {}
+        self.jobs: dict[str, JobStatus] = {}
+        self.volumes: set[str] = set()
+        self.phase = MicroPhase.READY
+        self.job_phase = JobPhase.SUCCEEDED
+        self.lingers = False
+        self.calls: list[str] = []
+        self.break_before: dict[str, list[BaseException]] = {}
+        self.break_after: dict[str, list[BaseException]] = {}
+
+    def _call(self, verb: str) -> None:
+        if self.break_before.get(verb):
+            raise self.break_before[verb].pop(0)
+        self.calls.append(verb)
+
+    def _called(self, verb: str) -> None:
+        if self.break_after.get(verb):
+            raise self.break_after[verb].pop(0)
+
+    def ensure_cloud(self, spec: CloudSpec) -> None:
+        self._call("ensure_cloud")
+        self.clouds[spec.cloud_id] = spec
+        self._called("ensure_cloud")
+
+    def cloud_exists(self, cloud_id: str) -> bool:
+        return cloud_id in self.clouds
+
+    def delete_cloud(self, cloud_id: str) -> None:
+        self.clouds.pop(cloud_id, None)
+
+    def apply_instance(self, spec: InstanceSpec) -> bool:
+        self._call("apply_instance")
+        if spec.cloud_id not in self.clouds:
+            raise NotFound(f"no cloud {spec.cloud_id}")
+        known = self.specs.get(spec.instance_id)
+        if known is None or known.generation <= spec.generation:
+            self.specs[spec.instance_id] = spec
+        if spec.volume:
+            self.volumes.add(spec.instance_id)
+        self._called("apply_instance")
+        return known != spec
+
+    def delete_instance(self, cloud_id: str, instance_id: str, *, delete_volume: bool) -> None:
+        self._call("delete_instance")
+        if not self.lingers:
+            self.specs.pop(instance_id, None)
+        if delete_volume:
+            self.volumes.discard(instance_id)
+        self._called("delete_instance")
+
+    def instance_exists(self, cloud_id: str, instance_id: str) -> bool:
+        return instance_id in self.specs
+
+    def observe(self, cloud_id: str, instance_id: str) -> InstanceStatus:
+        spec = self.specs.get(instance_id)
+        if spec is None:
+            raise NotFound(instance_id)
+        ready, failed = self.phase is MicroPhase.READY, self.phase is MicroPhase.FAILED
+        micros = tuple(
+            MicroStatus(
+                micro.name,
+                self.phase,
+                upstream=f"10.0.0.{number}:8080" if ready and micro.kind is MicroKind.PROCESS else None,
+                reason="It does not listen on its port." if failed else "",
+                log_tail="Traceback\nValueError: no" if failed else "",
+            )
+            for number, micro in enumerate(spec.micros, 1)
+        )
+        return InstanceStatus(instance_id, cloud_id, spec.generation, spec.restart, micros)
+
+    def list_instances(self) -> list[tuple[str, str]]:
+        return [(spec.cloud_id, spec.instance_id) for spec in self.specs.values()]
+
+    def watch(self, timeout_s: float) -> Iterator[Change]:
+        return iter(())
+
+    def logs(
+        self, cloud_id: str, instance_id: str, *, micro: str | None = None, tail: int = 200, follow: bool = False
+    ) -> Iterator[LogLine]:
+        return iter(())
+
+    def run_build(self, spec: BuildSpec) -> None:
+        self._call("run_build")
+        if spec.cloud_id not in self.clouds:
+            raise NotFound(spec.cloud_id)
+        micros = tuple(
+            BuiltMicro(
+                m.name,
+                MicroKind.PROCESS if m.serve is None else MicroKind.STATIC,
+                m.engine,
+                f"{m.name}/app",
+                "run",
+                m.serve,
+            )
+            for m in spec.micros
+        )
+        built = JobStatus(
+            spec.job_id, spec.cloud_id, JobPhase.SUCCEEDED, "sha256:" + "a" * 64, 1234, micros, "It does not compile."
+        )
+        self.jobs.setdefault(spec.job_id, built)
+        self._called("run_build")
+
+    def build_status(self, cloud_id: str, job_id: str) -> JobStatus:
+        if job_id not in self.jobs:
+            raise NotFound(job_id)
+        return replace(self.jobs[job_id], phase=self.job_phase)
+
+    def build_logs(self, cloud_id: str, job_id: str, *, follow: bool = False) -> Iterator[LogLine]:
+        return iter([LogLine("", "main", "err", f"line {n}") for n in range(50)])
+
+    def delete_build(self, cloud_id: str, job_id: str) -> None:
+        self.jobs.pop(job_id, None)
+
+    def usage(self, cloud_id: str) -> CloudUsage:
+        raise ClusterError("not measured")
+
+
+def new_person(name: str = "person") -> User:
+    number = next(_numbers)
+    return accounts.register(f"{name}{number}@example.org", f"{name}{number}", PASSWORD)
+
+
+def active_person(cluster: MemoryCluster, name: str = "person") -> User:
+    user = new_person(name)
+    clouds.reconcile(user.cloud.pk)
+    user.refresh_from_db()
+    return User.objects.get(pk=user.pk)
+
+
+def zipped(files: dict[str, str | bytes]) -> io.BytesIO:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    made.seek(0)
+    return made
+
+
+def uploaded(developer: User, app: App, spacefile: str = SPACEFILE, **files: str | bytes) -> Revision:
+    content: dict[str, str | bytes] = {"Spacefile": spacefile, "main.py": "app = None\n", **files}
+    return publish.upload_revision(developer, app, zipped(content))[0]
+
+
+def released(cluster: MemoryCluster, spacefile: str = SPACEFILE, **release: Any) -> Release:
+    """An app of a developer of its own, built and released unlisted."""
+    developer = active_person(cluster, "dev")
+    app = publish.create_project(developer, "Some App")
+    revision = uploaded(developer, app, spacefile, **{"site/index.html": "hello"})
+    builds.reconcile(revision.pk)
+    return publish.publish_release(developer, app, revision_id=revision.pk, **release)
+
+
+def settle() -> None:
+    """What the worker does when the sweep has told it everything; as often as needed."""
+    for _ in range(5):
+        for cloud_id in unsettled.clouds():
+            clouds.reconcile(cloud_id)
+        for instance_id in unsettled.instances():
+            instances.reconcile(instance_id)
+        for revision_id in unsettled.builds():
+            builds.reconcile(revision_id)
+
+
+def cloud_of(user: User) -> Cloud:
+    return Cloud.objects.select_related("plan").get(owner=user)
