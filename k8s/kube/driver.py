@@ -33,6 +33,7 @@ from k8s.specs import (
 
 # What an instance consists of, in the order of deletion: the Secret, which stands for the whole, at last.
 _OWNED = ("Deployment", "Service", "Secret")
+_WRITE_TRIES = 5
 _IN_COLLECTIONS = ("Deployment", "Secret", "PersistentVolumeClaim")  # old servers delete Services one by one only
 
 
@@ -103,6 +104,7 @@ class KubeCluster:
                 self._api.delete(path(kind, namespace, found["metadata"]["name"]))
 
     def instance_exists(self, cloud_id: str, instance_id: str) -> bool:
+        """The object of a pod in which everything has ended is no more than a kubelet's note to itself."""
         labels = naming.selector(self._labels(cloud_id, instance_id))
         try:
             namespace = self._namespace(cloud_id)
@@ -283,21 +285,29 @@ class KubeCluster:
 
     def _refuse_beside_leftovers(self, spec: InstanceSpec, labels: Mapping[str, str]) -> None:
         """Pods without a Deployment are of a deleted predecessor; two must never write to one volume."""
-        if spec.volume and self._api.items(path("Pod", spec.namespace), naming.selector(labels), metadata_only=True):
+        if spec.volume and any(
+            map(observe.runs, self._api.items(path("Pod", spec.namespace), naming.selector(labels)))
+        ):
             raise Temporary(f"the instance {spec.instance_id} is still being removed", 1.0)
 
     def _write(self, spec: InstanceSpec, manifest: Manifest, known: Manifest | None) -> None:
-        """Only over what was looked at: an older generation must not overwrite a newer one that came between."""
-        try:
-            self._api.apply(manifest, resource_version=known["metadata"]["resourceVersion"] if known else None)
-        except Temporary as error:
-            if "being terminated" not in str(error):
-                raise
-            self._namespaces.pop(spec.cloud_id, None)
-            raise NotFound(f"no cloud {spec.cloud_id}") from error
-        except NotFound:
-            self._namespaces.pop(spec.cloud_id, None)
-            raise
+        """Only over what was looked at: an older generation must not overwrite a newer one that came between.
+
+        Kubernetes' own controllers write to the same objects all the time; the hash tells them from one of us.
+        """
+        for _ in range(_WRITE_TRIES):
+            try:
+                self._api.apply(manifest, resource_version=_version(known) if known else None)
+                return
+            except (Temporary, NotFound) as error:
+                if isinstance(error, NotFound) or "being terminated" in str(error):
+                    self._namespaces.pop(spec.cloud_id, None)
+                    raise NotFound(f"no cloud {spec.cloud_id}") from error
+                now = self._found(path(manifest["kind"], spec.namespace, manifest["metadata"]["name"]))
+                if known is None or now is None or _hash(now) != _hash(known) or _version(now) == _version(known):
+                    raise
+                known = now
+        raise Temporary(f"the objects of the instance {spec.instance_id} change too quickly", 1.0)
 
     def _objects(self, cloud_id: str, instance_id: str) -> Objects:
         namespace, labels = self._namespace(cloud_id), naming.selector(self._labels(cloud_id, instance_id))
@@ -322,6 +332,10 @@ class KubeCluster:
 
 def _key(manifest: Manifest) -> tuple[str, str]:
     return manifest["kind"], manifest["metadata"]["name"]
+
+
+def _version(manifest: Manifest) -> str:
+    return str(manifest["metadata"]["resourceVersion"])
 
 
 def _hash(manifest: Manifest | None) -> str:
