@@ -56,7 +56,7 @@ def crash(place: Place) -> None:
 
 
 def _refuse_beside_another(place: Place) -> None:
-    known = (place.state / "pid" / "proxy").exists()
+    known = (place.state / "proxy.json").exists()  # until a wipe, which takes the chains along
     if not known and ":KUBE-SERVICES" in _output("iptables-save"):
         raise SystemExit(
             "testbed: this machine already runs a Kubernetes node (KUBE chains in iptables): set KUBECONFIG"
