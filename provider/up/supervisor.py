@@ -19,7 +19,7 @@ from provider.up.secretfile import write_private
 
 POLL_S = 0.05
 FIRST_DELAY_S = 0.2
-LONGEST_DELAY_S = 30.0
+LONGEST_DELAY_S = 10.0
 STEADY_S = 60.0  # a process that ran this long has recovered: its next end counts as the first
 FAILING_AFTER = 3
 PROBE_TIMEOUT_S = 0.7  # /healthz as a whole answers within a second
@@ -91,9 +91,10 @@ class Supervisor:
             ending = await self._live_once(member)
             if member.state is State.DONE:
                 return
-            quick_ends = 0 if time.monotonic() - started > STEADY_S else quick_ends + 1
+            lived = time.monotonic() - started
+            quick_ends = 0 if lived > STEADY_S else quick_ends + 1
             self._after_end(member, ending, quick_ends)
-            await asyncio.sleep(min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** max(0, quick_ends - 1)))
+            await asyncio.sleep(pause_s(quick_ends, lived))
             member.restarts += 1
 
     async def _live_once(self, member: Member) -> str:
@@ -201,6 +202,11 @@ class Supervisor:
             return member.state, member.detail
         verdict = await ask(member.process.probe, member.child.started_at, PROBE_TIMEOUT_S)
         return (State.FAILING, verdict) if verdict else (State.OK, "")
+
+
+def pause_s(quick_ends: int, lived_s: float) -> float:
+    """Before the next start. What spares the machine is rare starts, so the time that the process lived counts too."""
+    return max(FIRST_DELAY_S, min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** max(0, quick_ends - 1)) - lived_s)
 
 
 def _ending(code: int | None) -> str:
