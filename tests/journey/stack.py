@@ -147,9 +147,11 @@ class Stack:
         return int((self.home / "pg" / "postmaster.pid").read_text().split()[0])
 
     def sandboxes(self, host: str) -> list[str]:
-        """One name per running sandbox (its pid namespace) of the instance that answers at `host`."""
+        """One name per running sandbox of the instance that answers at `host`: its pid namespace and, since numbers of
+        namespaces are given again, the start of the first process there."""
         needle = f"DETA_SPACE_APP_HOSTNAME={host}".encode()
-        return sorted({_pid_namespace(pid) for pid in all_processes() if needle in _bytes(pid, "environ")} - {""})
+        found = {_pid_namespace(pid) for pid in all_processes() if needle in _bytes(pid, "environ")} - {""}
+        return sorted(f"{name} {min(map(_started, _inside(name)), default=0)}" for name in found)
 
     def strays(self) -> list[str]:
         """Orphans that came to the supervisor (it is a subreaper), and sandboxes' folders and networks. Empty when no
@@ -161,7 +163,7 @@ class Stack:
         return [*(f"{pid} {command(pid)}" for pid in orphans), *folders, *traces.networks(self.home)]
 
     def members(self, sandbox: str) -> list[int]:
-        return [pid for pid in all_processes() if _pid_namespace(pid) == sandbox]
+        return _inside(sandbox.partition(" ")[0])
 
     def log_tail(self, lines: int = 60) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
@@ -207,6 +209,10 @@ def _pid_namespace(pid: int) -> str:
         return str(Path(f"/proc/{pid}/ns/pid").readlink())
     except OSError:
         return ""
+
+
+def _inside(namespace: str) -> list[int]:
+    return [pid for pid in all_processes() if _pid_namespace(pid) == namespace]
 
 
 def _started(pid: int) -> int:
