@@ -47,6 +47,11 @@ def leader(one: Up, text: str) -> int:
     return min(found, default=0)
 
 
+def share_of_the_machine() -> float:
+    """1 on a quiet machine; how many times slower it is when others compute on it too."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def test_every_process_is_well_and_healthz_says_so(running: Up) -> None:
     until(lambda: get(running, "/healthz")[0] == 200, "healthz")
     assert {name: c["state"] for name, c in running.components().items()} == dict.fromkeys(PLATFORM, "ok")
@@ -89,6 +94,7 @@ def test_secrets_are_private_and_not_in_the_logs(running: Up) -> None:
 @pytest.mark.parametrize("text", ["provider.wsgi", "celery -A provider.celery worker", "provider.asgi"])
 def test_a_killed_process_is_back_soon_and_nothing_else_moved(running: Up, text: str) -> None:
     untouched = leader(running, "redis-server"), leader(running, "k8s.local.agent")
+    assert all(untouched)
     killed = leader(running, text)
     os.kill(killed, signal.SIGKILL)
     until(lambda: leader(running, text) not in (0, killed), f"{text} started again")
@@ -112,7 +118,7 @@ def test_stops_leave_nothing_and_later_starts_are_quick_even_after_the_superviso
             began = time.monotonic()
             one.start()
             until(lambda: "Freehold is ready" in one.output.read_text(), f"ready, see {one.output}", 60)
-            assert time.monotonic() - began < 15
+            assert time.monotonic() - began < 15 * share_of_the_machine()
             assert "password" not in one.output.read_text()
             one.stop(end)
         assert of_home(one.home.path) == []
