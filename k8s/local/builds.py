@@ -114,8 +114,12 @@ class Build:
         sandbox_volume.destroy(work)
         sandbox_volume.provide(work, _WORK_MIB + 2 * spec.output_limit_mib, uid)
         cache = self._home.cache(self.cloud_id)
-        sandbox_volume.provide(cache, _CACHE_MIB, uid)
-        if sandbox_volume.used_bytes(cache) > _CACHE_MIB * 1024**2 * 3 // 4:
+        try:
+            sandbox_volume.provide(cache, _CACHE_MIB, uid)
+            worn = sandbox_volume.used_bytes(cache) > _CACHE_MIB * 1024**2 * 3 // 4
+        except Permanent:
+            worn = True  # a damaged cache must not end every build of this cloud
+        if worn:
             sandbox_volume.destroy(cache)
             sandbox_volume.provide(cache, _CACHE_MIB, uid)
         for name in ("src", "out", "tmp"):
