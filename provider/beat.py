@@ -11,5 +11,5 @@ import provider.pulse  # noqa: F401 - its signal handlers
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "provider.settings")
 
-app = Celery("freehold", fixups=())
+app = Celery("freehold", fixups=[])
 app.config_from_object("django.conf:settings", namespace="CELERY")

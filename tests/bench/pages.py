@@ -32,7 +32,9 @@ def measure(stack: Stack, someone: Person) -> list[Figure]:
         *(Figure(f"{names[path]} at the server, p50", many[path]["ms"], "ms", PAGE_LIMIT_MS) for path in paths),
         *(Figure(f"{names[path]} at the gate, p50", _at_the_gate_ms(someone, path), "ms") for path in paths),
         *(
-            Figure(f"{names[path]} queries, {MANY} (limit: 1) instances", many[path]["queries"], "", one[path]["queries"])
+            Figure(
+                f"{names[path]} queries, {MANY} (limit: 1) instances", many[path]["queries"], "", one[path]["queries"]
+            )
             for path in paths
         ),
     ]
