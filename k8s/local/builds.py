@@ -195,13 +195,17 @@ class Build:
         return Record(name, "build", self.cloud_id, self.owner, "build", uid, self._host.build_slots.take())
 
 
-def provide_cache(folder: Path, uid: int) -> None:
-    """The disk that a cloud's builds share, emptied once it is three quarters full. Raises Permanent."""
-    with _CACHES:  # two builds that begin together would both mount it, and the second be told that it is busy
-        sandbox_volume.provide(folder, _CACHE_MIB, uid)
-        if sandbox_volume.used_bytes(folder) > _CACHE_MIB * 1024**2 * 3 // 4:
+def provide_cache(folder: Path, uid: int, size_mib: int = _CACHE_MIB) -> None:
+    """The disk that a cloud's builds share, made anew when damaged or three quarters full. Raises Permanent."""
+    with _CACHES:  # of two builds that find it worn together, the second must not throw away what the first made
+        try:
+            sandbox_volume.provide(folder, size_mib, uid)
+            worn = sandbox_volume.used_bytes(folder) > size_mib * 1024**2 * 3 // 4
+        except Permanent:
+            worn = True  # a damaged cache must not end every build of this cloud
+        if worn:
             sandbox_volume.destroy(folder)
-            sandbox_volume.provide(folder, _CACHE_MIB, uid)
+            sandbox_volume.provide(folder, size_mib, uid)
 
 
 def read_manifest(file: Path, spec: BuildSpec) -> tuple[BuiltMicro, ...]:

@@ -47,7 +47,7 @@ NEVER_LISTENS = {
 
 # Says that it runs, and names every path it is asked for.
 CHATTY = {
-    "Spacefile": "v: 0\nmicros:\n  - {name: chatty, src: ., engine: python3.9, run: python3 main.py}\n",
+    "Spacefile": "v: 0\nmicros:\n  - {name: chatty, src: ., engine: python3.9, run: python main.py}\n",
     "main.py": """
 import http.server, os
 print("here I am", flush=True)
