@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -154,11 +154,12 @@ class Stack:
         return sorted(f"{name} {min(map(_started, _inside(name)), default=0)}" for name in found)
 
     def strays(self) -> list[str]:
-        """Orphans that came to the supervisor (it is a subreaper), and sandboxes' folders and networks. Empty when no
-        instance is there and no build runs."""
+        """Orphans that came to the supervisor (it is a subreaper), processes of an earlier one, sandboxes' folders and
+        networks. Empty when no instance is there and no build runs."""
         recorded = json.loads((run_folder(self.home) / "processes.json").read_text())
         children = Path(f"/proc/{self.supervisor}/task/{self.supervisor}/children").read_text().split()
         orphans = {int(pid) for pid in children} - {pid for pid, *_ in recorded}
+        orphans |= {pid for pid in self.processes() if self.supervisor not in _ancestry(pid)}
         folders = [str(folder) for folder in (self.home / "node" / "run").iterdir()]
         return [*(f"{pid} {command(pid)}" for pid in orphans), *folders, *traces.networks(self.home)]
 
@@ -213,6 +214,14 @@ def _pid_namespace(pid: int) -> str:
 
 def _inside(namespace: str) -> list[int]:
     return [pid for pid in all_processes() if _pid_namespace(pid) == namespace]
+
+
+def _ancestry(pid: int) -> Iterator[int]:
+    """The process, its parent, and so on up to the machine's first."""
+    while pid:
+        yield pid
+        fields = _bytes(pid, "stat").rpartition(b") ")[2].split()
+        pid = int(fields[1]) if fields else 0
 
 
 def _started(pid: int) -> int:
