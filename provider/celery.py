@@ -10,4 +10,4 @@ app = Celery("freehold")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["tenants"])
 
-import provider.pulse  # noqa: E402, F401 - its task and signal handlers, in the worker and in beat
+import provider.pulse  # noqa: E402, F401 - its task and signal handlers, in the worker

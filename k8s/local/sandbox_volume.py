@@ -5,9 +5,11 @@ the size is only looked at.
 """
 
 import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from k8s.errors import Permanent
@@ -22,21 +24,9 @@ def provide(folder: Path, size_mib: int, uid: int) -> None:
     Raises Permanent when the machine refuses. Safe to repeat.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if os.geteuid() != 0:
-        return
-    image, size = _image(folder), max(size_mib, _MINIMUM_MIB) * _MIB
-    fresh = not image.exists()
-    if fresh:
-        _format(image, size, uid)
-    if not folder.is_mount():
-        _run("mount", "-o", "loop,nosuid,nodev,noatime", str(image), str(folder))
-    if fresh:
-        with contextlib.suppress(OSError):
-            (folder / "lost+found").rmdir()
-    elif image.stat().st_size < size:
-        _grow(image, folder, size)
-    os.chown(folder, uid, uid)
-    folder.chmod(0o700)
+    if os.geteuid() == 0:
+        with _alone(folder):
+            _provide_disk(folder, max(size_mib, _MINIMUM_MIB) * _MIB, uid)
 
 
 def release(folder: Path) -> None:
@@ -47,9 +37,12 @@ def release(folder: Path) -> None:
 
 def destroy(folder: Path) -> None:
     """Unmount and delete with everything on it. Gone already is success."""
-    release(folder)
-    _image(folder).unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    if not folder.parent.exists():
+        return
+    with _alone(folder):
+        release(folder)
+        _image(folder).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def exists(folder: Path) -> bool:
@@ -64,6 +57,33 @@ def used_bytes(folder: Path) -> int:
     if _image(folder).exists():
         return _image(folder).stat().st_blocks * 512
     return sum(entry.lstat().st_blocks * 512 for entry in folder.rglob("*"))
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Builds of one cloud share its cache: two that begin together must not format and mount it both."""
+    descriptor = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _provide_disk(folder: Path, size: int, uid: int) -> None:
+    image = _image(folder)
+    fresh = not image.exists()
+    if fresh:
+        _format(image, size, uid)
+    if not folder.is_mount():
+        _run("mount", "-o", "loop,nosuid,nodev,noatime", str(image), str(folder))
+    if fresh:
+        with contextlib.suppress(OSError):
+            (folder / "lost+found").rmdir()
+    elif image.stat().st_size < size:
+        _grow(image, folder, size)
+    os.chown(folder, uid, uid)
+    folder.chmod(0o700)
 
 
 def _image(folder: Path) -> Path:

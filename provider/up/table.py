@@ -156,7 +156,7 @@ def _django(plan: Plan) -> tuple[Process, ...]:
     """What answers people and programs, and what works in the background."""
     home, ports, env = plan.home, plan.home.ports, settings(plan)
     data = ("postgres", "redis", *(process.name for process in first_steps(plan)))
-    celery = (*_module("celery"), "-A", "provider.celery")
+    celery = (*_module("celery"), "-A")
     threads = ("-P", "threads", "-c", "4", "-l", "warning", "--without-gossip", "--without-mingle")
     return (
         Process(
@@ -175,7 +175,7 @@ def _django(plan: Plan) -> tuple[Process, ...]:
         ),
         Process(
             name="worker",
-            argv=(*celery, "worker", *threads),
+            argv=(*celery, "provider.celery", "worker", *threads),
             env=env,
             probe=probes.pulse(home.redis_socket, "freehold:pulse:worker"),
             after=data,
@@ -183,7 +183,7 @@ def _django(plan: Plan) -> tuple[Process, ...]:
         ),
         Process(
             name="beat",
-            argv=(*celery, "beat", "-s", str(home.run / "beat"), "--pidfile=", "-l", "warning"),
+            argv=(*celery, "provider.beat", "beat", "-s", str(home.run / "beat"), "--pidfile=", "-l", "warning"),
             env=env,
             probe=probes.pulse(home.redis_socket, "freehold:pulse:beat"),
             after=data,

@@ -10,18 +10,21 @@ from functools import partial
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
 
+from apps_catalog.models import Revision
 from k8s.errors import ClusterError, NotFound
 from k8s.specs import LogLine
 from tenants import access
 from tenants.models import User
 from tenants.reconcile import cluster
-from tenants.states import InstanceState
+from tenants.states import InstanceState, RevisionState
 from tenants.views import streams
 from tenants.views.live import personal, refusal
 
 FOLLOWERS = 64
 TAIL, MOST = 200, 10_000
 BATCH = 500
+LOOK_S = 0.3
+_BEFORE_THE_END = (RevisionState.QUEUED, RevisionState.BUILDING)
 # A follower holds a thread for as long as somebody reads.
 _followers = ThreadPoolExecutor(max_workers=FOLLOWERS, thread_name_prefix="live-logs")
 _free = asyncio.Semaphore(FOLLOWERS)
@@ -59,9 +62,24 @@ async def revision_logs(user: User, request: HttpRequest, slug: str, revision_id
     cloud = await streams.in_database(partial(access.cloud_of, user))
 
     def source(follow: bool, stop: Callable[[], bool] | None) -> Iterator[LogLine]:
+        if follow:
+            _wait_for_build(cloud.pk, row.pk, stop)
         return cluster.current().build_logs(cloud.pk, row.pk, follow=follow, stop=stop)
 
     return await _answer(user, request, source, _plain, True)
+
+
+def _wait_for_build(cloud_id: str, revision_id: str, stop: Callable[[], bool] | None) -> None:
+    """Who follows the log right after the upload is there before the build is: it may wait for its turn for long."""
+    while not (stop and stop()):
+        waiting = streams.clean(Revision.objects.filter(pk=revision_id, state__in=_BEFORE_THE_END).exists)
+        try:
+            cluster.current().build_status(cloud_id, revision_id)
+            return
+        except NotFound:
+            if not waiting:
+                return
+        time.sleep(LOOK_S)
 
 
 def _plain(line: LogLine) -> str:

@@ -41,10 +41,11 @@ Look = Callable[[], list[Sight]]
 
 async def in_database(work: Callable[[], T]) -> T:
     """Run something short that asks the database, off the event loop."""
-    return await asyncio.get_running_loop().run_in_executor(_database, partial(_clean, work))
+    return await asyncio.get_running_loop().run_in_executor(_database, partial(clean, work))
 
 
-def _clean(work: Callable[[], T]) -> T:
+def clean(work: Callable[[], T]) -> T:
+    """For threads that no request begins and ends: they keep no connection that the server has closed."""
     close_old_connections()
     try:
         return work()

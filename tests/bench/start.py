@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from tests.bench.table import Figure
-from tests.journey.stack import Stack, until
+from tests.journey.stack import Stack, all_processes, until
 
 COLD_LIMIT_S, WARM_LIMIT_S, IDLE_LIMIT_MB = 180, 15, 700
 SETTLED_MB = 2
@@ -46,7 +46,19 @@ def idle(stack: Stack) -> list[Figure]:
 
 
 def everything(stack: Stack) -> set[int]:
-    return {*stack.processes(), stack.supervisor}
+    """The supervisor and all below it: PostgreSQL's own processes, for one, overwrite the environment that marks ours."""
+    found = {stack.supervisor, *stack.processes()}
+    parents = {pid: _parent(pid) for pid in all_processes()}
+    while below := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= below
+    return found
+
+
+def _parent(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
+    except OSError:  # it ended meanwhile
+        return 0
 
 
 def pss_mb(stack: Stack) -> float:

@@ -12,13 +12,14 @@ from django.db import connection, connections
 from django.test import AsyncClient
 from django.utils import timezone
 
-from apps_catalog.models import Release
+from apps_catalog.models import Release, Revision
+from k8s.errors import NotFound
 from k8s.specs import LogLine
 from tenants.live import announce
 from tenants.models import Instance, Operation
 from tenants.services.tokens import issue_token
 from tenants.views import live_logs, streams
-from tests.pages.conftest import Person, install, operation_of
+from tests.pages.conftest import Person, install, operation_of, release_app
 
 SOON_S = 10.0
 
@@ -215,6 +216,54 @@ def test_logs_of_the_local_driver_are_read_and_followed(
         writer.lines("err", ["third"])
         while "third" not in (await reader.next())[1]:
             pass
+        await reader.close()
+
+    run(scene)
+
+
+def test_who_follows_a_build_before_it_is_there_waits_for_it(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Right after an upload the cluster has not heard of the build."""
+    release = release_app(ada.user, "own")
+    Revision.objects.filter(pk=release.revision_id).update(state="queued")
+    asked = []
+
+    class Later:
+        def build_status(self, *_: str) -> None:
+            asked.append("status")
+            if len(asked) < 3:
+                raise NotFound("no such build")
+
+        def build_logs(self, *_: str, **__: Any) -> Any:
+            return iter([LogLine(at="", micro="build", stream="out", text="unpacking the source")])
+
+    monkeypatch.setattr("tenants.reconcile.cluster.current", Later)
+
+    async def scene() -> None:
+        path = f"/projects/{release.app.slug}/revisions/{release.revision_id}/logs/?follow=true"
+        reader = Reader(await _browser(ada).get(path))
+        assert await reader.next() == ("log", "unpacking the source")
+        assert (await reader.next())[0] == "end"
+        await reader.close()
+
+    run(scene)
+    assert len(asked) == 3
+
+
+def test_who_follows_a_build_that_is_gone_is_not_kept_waiting(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = release_app(ada.user, "own")
+
+    class Nothing:
+        def build_status(self, *_: str, **__: Any) -> Any:
+            raise NotFound("no such build")
+
+        build_logs = build_status
+
+    monkeypatch.setattr("tenants.reconcile.cluster.current", Nothing)
+
+    async def scene() -> None:
+        path = f"/projects/{release.app.slug}/revisions/{release.revision_id}/logs/?follow=true"
+        reader = Reader(await _browser(ada).get(path))
+        assert (await reader.next())[0] == "end"
         await reader.close()
 
     run(scene)
