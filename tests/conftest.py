@@ -1,1 +1,10 @@
 """For all tests. PostgreSQL and Redis come from tests.stores, before Django's settings are read."""
+
+import pytest
+from pytest_django.fixtures import Settings
+
+
+@pytest.fixture(autouse=True)
+def cheap_passwords(settings: Settings) -> None:
+    """The real hasher takes a tenth of a second a password; whole Freeholds under test keep it."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

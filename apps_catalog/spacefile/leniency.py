@@ -17,15 +17,25 @@ def settle(root: dict[str, Any]) -> list[str]:
     _flags(root, _ROOT_FLAGS)
     if root.get("icon") == "":
         del root["icon"]
-    if isinstance(root.get("volume"), str):
-        root["volume"] = {"path": root["volume"]}
     micros = root.get("micros")
     micros = [micro for micro in micros if isinstance(micro, dict)] if isinstance(micros, list) else []
+    _volume(root, micros)
     for micro in micros:
         _flags(micro, _MICRO_FLAGS)
     if len(micros) == 1 and "primary" not in micros[0]:
         micros[0]["primary"] = True
     return [warning for micro in micros for warning in _micro(micro, root.get("v"))]
+
+
+def _volume(root: dict[str, Any], micros: list[dict[str, Any]]) -> None:
+    """An instance has one volume, which all its micros see: it may stand at a micro as well as at the root."""
+    written = [place["volume"] for place in (root, *micros) if "volume" in place]
+    if root.get("v") == 1 and written and all(volume == written[0] for volume in written):
+        for micro in micros:
+            micro.pop("volume", None)
+        root["volume"] = written[0]
+    if isinstance(root.get("volume"), str):
+        root["volume"] = {"path": root["volume"]}
 
 
 def _flags(mapping: dict[str, Any], keys: tuple[str, ...]) -> None:

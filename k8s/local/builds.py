@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import signal
+import threading
 from pathlib import Path, PurePosixPath
 
 from k8s.errors import ClusterError, Permanent
@@ -28,6 +29,7 @@ _CACHE_MIB = 4096
 _WORK_MIB = 3072  # room beside the output for sources, compilers' leavings and temporary files
 _MANIFEST_BYTES = 1024 * 1024
 _LOG_BYTES = 32 * 1024 * 1024
+_CACHES = threading.Lock()
 
 
 class Build:
@@ -113,15 +115,7 @@ class Build:
     def _lay_out(self, spec: BuildSpec, uid: int, work: Path) -> None:
         sandbox_volume.destroy(work)
         sandbox_volume.provide(work, _WORK_MIB + 2 * spec.output_limit_mib, uid)
-        cache = self._home.cache(self.cloud_id)
-        try:
-            sandbox_volume.provide(cache, _CACHE_MIB, uid)
-            worn = sandbox_volume.used_bytes(cache) > _CACHE_MIB * 1024**2 * 3 // 4
-        except Permanent:
-            worn = True  # a damaged cache must not end every build of this cloud
-        if worn:
-            sandbox_volume.destroy(cache)
-            sandbox_volume.provide(cache, _CACHE_MIB, uid)
+        provide_cache(self._home.cache(self.cloud_id), uid)
         for name in ("src", "out", "tmp"):
             (work / name).mkdir()
         artifacts.unpack_source(artifacts.path_of(self._host.node.store, spec.source), work / "src")
@@ -199,6 +193,19 @@ class Build:
     def _record(self, uid: int) -> Record:
         name = f"{self.owner}-{secrets.token_hex(4)}"
         return Record(name, "build", self.cloud_id, self.owner, "build", uid, self._host.build_slots.take())
+
+
+def provide_cache(folder: Path, uid: int, size_mib: int = _CACHE_MIB) -> None:
+    """The disk that a cloud's builds share, made anew when damaged or three quarters full. Raises Permanent."""
+    with _CACHES:  # of two builds that find it worn together, the second must not throw away what the first made
+        try:
+            sandbox_volume.provide(folder, size_mib, uid)
+            worn = sandbox_volume.used_bytes(folder) > size_mib * 1024**2 * 3 // 4
+        except Permanent:
+            worn = True  # a damaged cache must not end every build of this cloud
+        if worn:
+            sandbox_volume.destroy(folder)
+            sandbox_volume.provide(folder, size_mib, uid)
 
 
 def read_manifest(file: Path, spec: BuildSpec) -> tuple[BuiltMicro, ...]:

@@ -248,7 +248,7 @@ def base_environment() -> dict[str, str]:
     return {
         "HOME": "/tmp",  # noqa: S108
         "TMPDIR": "/tmp",  # noqa: S108
-        "PATH": "/usr/bin:/bin:/usr/local/bin",
+        "PATH": "/usr/bin:/bin:/usr/local/bin:/opt/freehold/bin",
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",

@@ -7,7 +7,7 @@ The environment travels through a file descriptor: arguments can be read by ever
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from k8s.local import sandbox_seccomp
@@ -51,7 +51,6 @@ class Confinement:
     open_files: int = 16_384
     hostname: str = "app"
     folder: str = "/"
-    links: Mapping[str, str] = field(default_factory=dict)
 
 
 def reserved(path: str) -> bool:
@@ -60,6 +59,10 @@ def reserved(path: str) -> bool:
     if not path.startswith("/") or ".." in parts.parts or parts == Path("/"):
         return True
     return parts == Path("/tmp") or any(parts.is_relative_to(place) for place in _RESERVED)  # noqa: S108
+
+
+# Debian calls it python3 alone; apps' commands say `python`, and those of the former platform a version that is gone.
+PYTHON_NAMES = tuple(f"/opt/freehold/bin/{name}" for name in ("python", "python3.8", "python3.9"))
 
 
 def command(confinement: Confinement, status_fd: int, arguments_fd: int, seccomp_fd: int | None) -> list[str]:
@@ -82,14 +85,14 @@ def arguments(confinement: Confinement) -> bytes:
     """The arguments that bwrap reads from its descriptor, each ended by a zero byte."""
     words = ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--hostname", confinement.hostname, "--new-session"]
     words += ["--unshare-cgroup-try", "--clearenv"]
-    words += _folders(["/etc/ssl/certs", *(mount.target for mount in confinement.mounts)])
+    words += _folders(["/etc/ssl/certs", *PYTHON_NAMES, *(mount.target for mount in confinement.mounts)])
     words += [*_system(), *_etc(confinement)]
     words += ["--proc", "/proc", "--dev", "/dev", "--chmod", "1777", "/dev/shm"]  # noqa: S108
     words += ["--perms", "1777", "--size", str(confinement.tmp_bytes), "--tmpfs", "/tmp"]  # noqa: S108
     for mount in confinement.mounts:
         words += ["--bind" if mount.writable else "--ro-bind", str(mount.source), mount.target]
-    for name, target in confinement.links.items():
-        words += ["--symlink", target, name]
+    for name in PYTHON_NAMES:
+        words += ["--symlink", "/usr/bin/python3", name]
     words += ["--remount-ro", "/", "--chdir", confinement.folder]
     for name, value in confinement.env.items():
         words += ["--setenv", name, value]

@@ -141,7 +141,10 @@ def _wrapped(home: Path, data: Path, program: str, *arguments: str) -> tuple[str
     write_private(passwd, f"root:x:0:0::/:/bin/sh\n{OWNER}:x:{uid}:{uid}::/:/bin/sh\n".encode())
     passwd.chmod(0o644)
     quoted = {name: shlex.quote(str(path)) for name, path in (("lib", packages), ("data", data), ("passwd", passwd))}
+    # A namespace begins as a copy of all mounts. Apps' disks in it would outlive their instances, unseen.
     script = (
+        "while read -r device place rest; do case $device:$place in /dev/loop*:*/node/*)"
+        ' umount --lazy "$(printf %b "$place")";; esac; done </proc/self/mounts;'
         "mount -t tmpfs -o mode=755,size=1m freehold /mnt; cd /mnt; mkdir {wheel} {wheel}.libs data;"
         "mount --bind {lib}/{wheel} {wheel}; mount --bind {lib}/{wheel}.libs {wheel}.libs;"
         'mount --bind {data} data; mount --bind {passwd} /etc/passwd; exec "$@"'

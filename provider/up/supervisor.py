@@ -19,7 +19,7 @@ from provider.up.secretfile import write_private
 
 POLL_S = 0.05
 FIRST_DELAY_S = 0.2
-LONGEST_DELAY_S = 30.0
+LONGEST_DELAY_S = 10.0
 STEADY_S = 60.0  # a process that ran this long has recovered: its next end counts as the first
 FAILING_AFTER = 3
 PROBE_TIMEOUT_S = 0.7  # /healthz as a whole answers within a second
@@ -91,9 +91,10 @@ class Supervisor:
             ending = await self._live_once(member)
             if member.state is State.DONE:
                 return
-            quick_ends = 0 if time.monotonic() - started > STEADY_S else quick_ends + 1
+            lived = time.monotonic() - started
+            quick_ends = 0 if lived > STEADY_S else quick_ends + 1
             self._after_end(member, ending, quick_ends)
-            await asyncio.sleep(min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** max(0, quick_ends - 1)))
+            await asyncio.sleep(pause_s(quick_ends, lived))
             member.restarts += 1
 
     async def _live_once(self, member: Member) -> str:
@@ -203,6 +204,11 @@ class Supervisor:
         return (State.FAILING, verdict) if verdict else (State.OK, "")
 
 
+def pause_s(quick_ends: int, lived_s: float) -> float:
+    """Before the next start. What spares the machine is rare starts, so the time that the process lived counts too."""
+    return max(FIRST_DELAY_S, min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** max(0, quick_ends - 1)) - lived_s)
+
+
 def _ending(code: int | None) -> str:
     return f"was ended by {signal.Signals(-code).name}" if code and code < 0 else f"ended with code {code}"
 
@@ -223,10 +229,11 @@ async def end_leftovers(home: Home) -> None:
     left: list[Identity] = []
     for pid, start, keeps_children in json.loads(path.read_text()):
         leader = Identity(pid, start)
+        there = processes.identify(pid) == leader
         if keeps_children:
-            left += [leader] if processes.identify(pid) == leader else []
+            left += [leader] if there else []
         else:
-            left += [m for m in processes.session_members(pid) if _is_of(home, m)]
+            left += [m for m in processes.session_members(pid) if there or _is_of(home, m)]
     if left:
         say(f"Ending {len(left)} processes that an earlier run left behind.")
         await processes.end(left, signal.SIGTERM, 5)
@@ -234,7 +241,8 @@ async def end_leftovers(home: Home) -> None:
 
 
 def _is_of(home: Home, member: Identity) -> bool:
-    """A session's number may belong to strangers by now; all our processes carry the home in their environment."""
+    """Without its leader a session's number may be a stranger's by now. Ours carry the home in their environment, but
+    for Redis, which writes its title over it and has no children."""
     try:
         return f"FREEHOLD_HOME={home.path}\0".encode() in Path(f"/proc/{member.pid}/environ").read_bytes()
     except OSError:

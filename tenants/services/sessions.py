@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.http import HttpRequest
 from django.utils import timezone
 
 from tenants import feed
@@ -23,3 +24,9 @@ def end_session(session_key: str) -> None:
     until = timezone.now() + timedelta(seconds=settings.SESSION_COOKIE_AGE)
     RevokedSession.objects.update_or_create(sid=sid, defaults={"until": until})
     feed.revoked(sid)
+
+
+def console_session_ends(request: HttpRequest, **_signal: object) -> None:
+    """Receiver of user_logged_out."""
+    if key := request.session.session_key:
+        end_session(key)

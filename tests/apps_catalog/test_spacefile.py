@@ -215,6 +215,14 @@ def test_v1_has_a_volume_in_a_short_and_a_long_form(written: str) -> None:
     assert (found.volume.path, found.volume.size_mib) == ("/data", 200 if "size" in written else 100)
 
 
+def test_a_volume_may_stand_at_a_micro_and_is_the_instances_own() -> None:
+    found = parse(micro("volume: /data", engine="python3.11", version=1))
+    assert found.volume is not None
+    assert found.volume.path == "/data"
+    assert keys(micro("volume: /data", version=1, root="volume: /other\n")) == ["volume"]
+    assert keys(micro("volume: /data")) == ["volume"]
+
+
 @pytest.mark.parametrize("path", ["data", "/etc/x", "/", "/data/../etc", "/app", '"/a\\nb"'])
 def test_a_volume_is_a_folder_of_its_own(path: str) -> None:
     assert keys(micro(version=1, root=f"volume: {path}\n")) == ["volume.path"]

@@ -13,6 +13,7 @@ import redis
 
 from tests.chaos.blockade import blockade, database_url
 from tests.chaos.test_killed_workers import LIMIT_S, frozen
+from tests.journey import traces
 from tests.journey.people import Person
 from tests.journey.stack import Stack, until
 
@@ -101,6 +102,16 @@ def test_a_running_instance_outlives_the_node_agent(freehold: Stack, owner: Pers
     assert freehold.sandboxes(instance["host"]) == before
     assert owner.web.get(f"{instance['url']}seen").status_code == 200
     owner.remove(instance["id"])
+
+
+def test_a_restarted_postgres_holds_no_disk_of_an_app(freehold: Stack, owner: Person, keeper: str) -> None:
+    """It runs in a mount namespace of its own, where a copy of a mount would keep a deleted disk alive."""
+    instance = owner.running(keeper)
+    assert traces.disks(instance["id"])
+    postgres_is_restarted(freehold)
+    freehold.wait_until_well(LIMIT_S)
+    owner.finished(owner.call("DELETE", f"instances/{instance['id']}/", params={"data": "delete"})["id"])
+    until(lambda: not traces.disks(instance["id"]), 10, "its disk is free")
 
 
 def test_an_app_that_is_killed_comes_back(freehold: Stack, owner: Person, app: str) -> None:

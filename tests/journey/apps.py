@@ -47,7 +47,7 @@ NEVER_LISTENS = {
 
 # Says that it runs, and names every path it is asked for.
 CHATTY = {
-    "Spacefile": "v: 0\nmicros:\n  - {name: chatty, src: ., engine: python3.9, run: python3 main.py}\n",
+    "Spacefile": "v: 0\nmicros:\n  - {name: chatty, src: ., engine: python3.9, run: python main.py}\n",
     "main.py": """
 import http.server, os
 print("here I am", flush=True)
@@ -63,7 +63,7 @@ CRASHES = {
 # Starts only from the second time on: what Retry is for.
 WORKS_AT_SECOND_TRY = {
     "Spacefile": (
-        "v: 1\nmicros:\n  - name: second\n    src: .\n    engine: python3.11\n    run: python3 main.py\n    volume: /data\n"
+        "v: 1\nmicros:\n  - name: second\n    src: .\n    engine: python3.11\n    run: python3 main.py\nvolume: /data\n"
     ),
     "main.py": """
 import http.server, os, pathlib, sys, time

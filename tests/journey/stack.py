@@ -1,5 +1,6 @@
 """A whole Freehold in a home of its own, started as people start it and stopped without a trace."""
 
+import json
 import os
 import shutil
 import signal
@@ -8,13 +9,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import httpx
 
 from provider.cli.transport import LocalhostTransport
+from provider.up.home import run_folder
+from tests.journey import traces
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 START_LIMIT_S = 240
@@ -98,11 +101,17 @@ class Stack:
         except (httpx.HTTPError, ValueError) as error:
             return {"status": str(error)}
 
-    def stop(self) -> None:
-        """As Ctrl-C does. Raises AssertionError if anything of it is still there afterwards."""
+    def kill(self) -> None:
+        """-9 for the supervisor alone: what it started is left to itself."""
+        assert self._process is not None
+        os.kill(self.supervisor, signal.SIGKILL)
+        self._process.wait(STOP_LIMIT_S)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Raises AssertionError if anything of it is still there afterwards. Not running is success."""
         if self._process is None:
             return
-        os.kill(self.supervisor, signal.SIGTERM)
+        os.kill(self.supervisor, number)
         try:
             self._process.wait(STOP_LIMIT_S)
         except subprocess.TimeoutExpired:
@@ -112,6 +121,7 @@ class Stack:
             self._process = None
         left = {pid: command(pid) for pid in self.processes()}
         assert not left, f"left behind: {left}"
+        assert not (held := traces.of(self.home)), f"left behind: {held}"
 
     @property
     def supervisor(self) -> int:
@@ -119,7 +129,7 @@ class Stack:
         return int((self.home / "lock").read_text().split()[0])
 
     def processes(self) -> list[int]:
-        """Everything that carries this home in its environment, or is a sandbox below its node folder."""
+        """All that names this home in its environment or one of its folders in its command."""
         return [pid for pid in all_processes() if _belongs(pid, self.home)]
 
     def pid_of(self, *words: str) -> int:
@@ -137,12 +147,24 @@ class Stack:
         return int((self.home / "pg" / "postmaster.pid").read_text().split()[0])
 
     def sandboxes(self, host: str) -> list[str]:
-        """One name per running sandbox (its pid namespace) of the instance that answers at `host`."""
+        """One name per running sandbox of the instance that answers at `host`: its pid namespace and, since numbers of
+        namespaces are given again, the start of the first process there."""
         needle = f"DETA_SPACE_APP_HOSTNAME={host}".encode()
-        return sorted({_pid_namespace(pid) for pid in all_processes() if needle in _bytes(pid, "environ")} - {""})
+        found = {_pid_namespace(pid) for pid in all_processes() if needle in _bytes(pid, "environ")} - {""}
+        return sorted(f"{name} {min(map(_started, _inside(name)), default=0)}" for name in found)
+
+    def strays(self) -> list[str]:
+        """Orphans that came to the supervisor (it is a subreaper), processes of an earlier one, sandboxes' folders and
+        networks. Empty when no instance is there and no build runs."""
+        recorded = json.loads((run_folder(self.home) / "processes.json").read_text())
+        children = Path(f"/proc/{self.supervisor}/task/{self.supervisor}/children").read_text().split()
+        orphans = {int(pid) for pid in children} - {pid for pid, *_ in recorded}
+        orphans |= {pid for pid in self.processes() if self.supervisor not in _ancestry(pid)}
+        folders = [str(folder) for folder in (self.home / "node" / "run").iterdir()]
+        return [*(f"{pid} {command(pid)}" for pid in orphans), *folders, *traces.networks(self.home)]
 
     def members(self, sandbox: str) -> list[int]:
-        return [pid for pid in all_processes() if _pid_namespace(pid) == sandbox]
+        return _inside(sandbox.partition(" ")[0])
 
     def log_tail(self, lines: int = 60) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
@@ -156,7 +178,9 @@ class Stack:
 def new_home(name: str) -> Path:
     """A home that is thrown away, or with FREEHOLD_TEST_HOMES a folder of them that is kept and starts warm."""
     if kept := os.environ.get("FREEHOLD_TEST_HOMES"):
-        return Path(kept).resolve() / name
+        folder = Path(kept).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / name
     return Path(tempfile.mkdtemp(prefix=f"freehold-{name}-")) / "home"
 
 
@@ -176,7 +200,9 @@ def command(pid: int) -> str:
 def _belongs(pid: int, home: Path) -> bool:
     if not (line := _bytes(pid, "cmdline")):
         return False
-    return f"FREEHOLD_HOME={home}\0".encode() in _bytes(pid, "environ") or str(home / "node").encode() in line
+    # Redis writes its title over its environment.
+    named = any(str(folder).encode() in line for folder in (home / "node", run_folder(home)))
+    return named or f"FREEHOLD_HOME={home}\0".encode() in _bytes(pid, "environ")
 
 
 def _pid_namespace(pid: int) -> str:
@@ -184,6 +210,18 @@ def _pid_namespace(pid: int) -> str:
         return str(Path(f"/proc/{pid}/ns/pid").readlink())
     except OSError:
         return ""
+
+
+def _inside(namespace: str) -> list[int]:
+    return [pid for pid in all_processes() if _pid_namespace(pid) == namespace]
+
+
+def _ancestry(pid: int) -> Iterator[int]:
+    """The process, its parent, and so on up to the machine's first."""
+    while pid:
+        yield pid
+        fields = _bytes(pid, "stat").rpartition(b") ")[2].split()
+        pid = int(fields[1]) if fields else 0
 
 
 def _started(pid: int) -> int:

@@ -1,3 +1,5 @@
+"""Disks of a limited size: asked for at the same time, and damaged."""
+
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -5,6 +7,7 @@ import pytest
 
 from k8s.errors import Permanent
 from k8s.local import sandbox_volume
+from k8s.local.builds import provide_cache
 from tests.k8s_local.conftest import needs_root
 
 pytestmark = needs_root
@@ -40,3 +43,16 @@ def test_a_damaged_disk_is_refused_until_it_is_destroyed(tmp_path: Path) -> None
         assert folder.is_mount()
     finally:
         sandbox_volume.destroy(folder)
+
+
+def test_a_damaged_cache_is_made_anew_for_the_next_build(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    try:
+        provide_cache(cache, UID, SIZE_MIB)
+        sandbox_volume.release(cache)
+        image = cache.with_name("cache.img")
+        image.write_bytes(bytes(image.stat().st_size))
+        provide_cache(cache, UID, SIZE_MIB)
+        assert cache.is_mount()
+    finally:
+        sandbox_volume.destroy(cache)

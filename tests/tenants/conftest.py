@@ -26,8 +26,7 @@ def races(transactional_db: None) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def place(settings: Settings, tmp_path: Path) -> None:
-    """A store of one's own, open doors, and passwords that cost nothing to hash."""
+    """A store of one's own and open doors."""
     settings.STORE_DIR = tmp_path / "store"
     settings.SIGNUP = "open"
     settings.ACCOUNT_EMAIL_VERIFICATION = "none"
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

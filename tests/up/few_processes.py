@@ -38,6 +38,8 @@ def table(place: home.Home) -> tuple[Process, ...]:
         process("steady", "sleep", "3600", after=("first",)),
         process("crashing", "sh", "-c", "echo what went wrong; exit 3"),
         process("deaf", "sh", "-c", "trap '' TERM; while :; do sleep 1; done", stop_timeout_s=0.5),
+        # As Redis, which loses its environment: only its number and start say whose it is.
+        process("nameless", "env", "-i", "sh", "-c", "trap '' TERM; while :; do sleep 1; done", stop_timeout_s=0.5),
         process("forking", sys.executable, "-c", FORKING, probe=wrote(place.path / "forking")),
         process(
             "keeping",

@@ -35,11 +35,15 @@ def until(ask: Callable[[], Answer], what: str, seconds: float = 60.0) -> Answer
 
 
 def of_home(path: Path) -> list[int]:
-    """Processes that carry this home in their environment: all that an `up` starts."""
+    """All that an `up` starts: it carries the home in its environment. Redis, which writes its title over that, names
+    its socket."""
     found = []
+    ours, socket_folder = f"FREEHOLD_HOME={path}\0".encode(), f"{run_folder(path)}/".encode()
     for process in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            if process.name.isdigit() and f"FREEHOLD_HOME={path}\0".encode() in (process / "environ").read_bytes():
+            if not process.name.isdigit():
+                continue
+            if ours in (process / "environ").read_bytes() or socket_folder in (process / "cmdline").read_bytes():
                 found.append(int(process.name))
     return found
 

@@ -1,5 +1,6 @@
 """The supervisor and processes that crash, fork, ignore signals or survive it."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from provider.up.child import stat_fields
+from provider.up.child import Identity, identify, stat_fields
 from tests.up.running import Up, of_home, until, up
 
 
@@ -15,7 +16,7 @@ from tests.up.running import Up, of_home, until, up
 def small(tmp_path: Path) -> Iterator[Up]:
     with up(tmp_path / "home", ("-m", "tests.up.few_processes")) as one:
         one.start()
-        one.wait_for("steady", "deaf", "forking", "keeping")
+        one.wait_for("steady", "deaf", "nameless", "forking", "keeping")
         yield one
 
 
@@ -67,9 +68,12 @@ def test_children_that_are_meant_to_outlive_their_parent_do(small: Up) -> None:
 
 def test_after_the_supervisor_was_killed_its_processes_end_and_the_next_one_clears_what_is_left(small: Up) -> None:
     deaf = pid_of(small, "trap")
+    before = [Identity(pid, start) for pid, start, _ in json.loads((small.home.run / "processes.json").read_text())]
+    assert len(before) >= 5
     assert small.stop(signal.SIGKILL) == -signal.SIGKILL
     until(lambda: pid_of(small, "os.fork()") == 0 or pid_of(small, "trap") == deaf, "death signals are out")
     small.start()
     small.wait_for("steady", "deaf", "forking")
     assert pid_of(small, "trap") not in (0, deaf)
+    assert not [process for process in before if identify(process.pid) == process]
     assert small.stop() == 0

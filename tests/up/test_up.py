@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -16,6 +17,7 @@ import pytest
 
 from provider.up.child import SOURCE
 from provider.up.table import CONSOLE_HOST
+from tests.journey import traces
 from tests.up.running import Up, of_home, until, up
 
 pytestmark = pytest.mark.journey
@@ -26,9 +28,20 @@ PLATFORM = ("postgres", "redis", "node", "static", "web", "live", "worker", "bea
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     with up(tmp_path_factory.mktemp("up") / "home") as one:
-        one.start()
-        until(lambda: "Freehold is ready" in one.output.read_text(), f"ready, see {one.output}", 180)
+        ready(one.start(), 180)
+        shutil.copy(one.output, first_output(one))
         yield one
+        assert one.stop() == 0
+        assert of_home(one.home.path) == []
+
+
+def ready(one: Up, seconds: float) -> None:
+    until(lambda: "Freehold is ready" in one.output.read_text(), f"ready, see {one.output}", seconds)
+
+
+def first_output(one: Up) -> Path:
+    """What the first start in the home said; `one.output` is the newest one's."""
+    return one.output.with_suffix(".first")
 
 
 def get(one: Up, path: str) -> tuple[int, bytes]:
@@ -47,13 +60,18 @@ def leader(one: Up, text: str) -> int:
     return min(found, default=0)
 
 
+def share_of_the_machine() -> float:
+    """1 on a quiet machine; how many times slower it is when others compute on it too."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def test_every_process_is_well_and_healthz_says_so(running: Up) -> None:
     until(lambda: get(running, "/healthz")[0] == 200, "healthz")
     assert {name: c["state"] for name, c in running.components().items()} == dict.fromkeys(PLATFORM, "ok")
 
 
 def test_the_operators_account_is_shown_once_in_a_frame(running: Up) -> None:
-    text = running.output.read_text()
+    text = first_output(running).read_text()
     assert text.count("operator@freehold.localhost") == 1
     assert re.search(r"│   password  \S{16} ", text)
 
@@ -82,13 +100,15 @@ def test_secrets_are_private_and_not_in_the_logs(running: Up) -> None:
     assert home.stat().st_mode & 0o777 == 0o700
     assert all((home / name).stat().st_mode & 0o777 == 0o600 for name in ("secrets.env", "ca.key", "gate.pem"))
     secrets = [line.partition("=")[2] for line in (home / "secrets.env").read_text().splitlines()]
-    logs = "".join(log.read_text() for log in (home / "log").iterdir()) + running.output.read_text()
+    outputs = (*(home / "log").iterdir(), running.output, first_output(running))
+    logs = "".join(output.read_text() for output in outputs)
     assert not [secret for secret in secrets if secret in logs]
 
 
 @pytest.mark.parametrize("text", ["provider.wsgi", "celery -A provider.celery worker", "provider.asgi"])
 def test_a_killed_process_is_back_soon_and_nothing_else_moved(running: Up, text: str) -> None:
     untouched = leader(running, "redis-server"), leader(running, "k8s.local.agent")
+    assert all(untouched)
     killed = leader(running, text)
     os.kill(killed, signal.SIGKILL)
     until(lambda: leader(running, text) not in (0, killed), f"{text} started again")
@@ -102,17 +122,13 @@ def test_a_second_up_of_the_same_home_is_refused(running: Up) -> None:
     assert "already runs in" in refused.stderr
 
 
-def test_stops_leave_nothing_and_later_starts_are_quick_even_after_the_supervisor_was_killed(tmp_path: Path) -> None:
-    with up(tmp_path / "home") as one:
-        one.start()
-        until(lambda: "Freehold is ready" in one.output.read_text(), f"ready, see {one.output}", 180)
-        assert one.stop(signal.SIGINT) == 0
-        assert of_home(one.home.path) == []
-        for end in (signal.SIGKILL, signal.SIGTERM):
-            began = time.monotonic()
-            one.start()
-            until(lambda: "Freehold is ready" in one.output.read_text(), f"ready, see {one.output}", 60)
-            assert time.monotonic() - began < 15
-            assert "password" not in one.output.read_text()
-            one.stop(end)
-        assert of_home(one.home.path) == []
+def test_stops_leave_nothing_and_later_starts_are_quick_even_after_the_supervisor_was_killed(running: Up) -> None:
+    for end in (signal.SIGINT, signal.SIGKILL):
+        assert running.stop(end) == (0 if end is signal.SIGINT else -end)
+        if end is signal.SIGINT:
+            assert of_home(running.home.path) == []
+            assert traces.of(running.home.path) == []
+        began = time.monotonic()
+        ready(running.start(), 60)
+        assert time.monotonic() - began < 15 * share_of_the_machine()
+        assert "password" not in running.output.read_text()

@@ -9,7 +9,7 @@ const HEADERS = {
   "Content-Type": "text/html; charset=utf-8",
   "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
   "X-Content-Type-Options": "nosniff",
-  "Referrer-Policy": "same-origin", // with no-referrer a form says "Origin: null", which the gate does not take for this app
+  "Referrer-Policy": "no-referrer",
   "Cache-Control": "no-cache",
 };
 
