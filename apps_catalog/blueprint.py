@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from apps_catalog import public_routes
 from apps_catalog.models import Revision
 from apps_catalog.spacefile import Spacefile
 
@@ -40,6 +41,10 @@ class Blueprint:
     @property
     def processes(self) -> int:
         return sum(part.kind == PROCESS for part in self.parts)
+
+    @property
+    def public_paths(self) -> tuple[str, ...]:
+        return tuple(path for part in self.parts for path in public_routes.shown(part.mount, part.public_routes))
 
     @property
     def settings(self) -> frozenset[str]:

@@ -9,6 +9,12 @@ _NEVER_ENCODED = re.compile(r"[A-Za-z0-9._~/\\;%?#-]")  # another spelling of it
 _RESERVED = "/__space"
 
 
+def shown(mount: str, routes: Iterable[str]) -> tuple[str, ...]:
+    """The routes of the micro at `mount` ("" is the primary) as they begin on the app's host, for people to read."""
+    begin = f"/{mount}/" if mount else "/"
+    return tuple(begin + route.lstrip("/") for route in routes)
+
+
 def canonical_path(raw: str) -> str | None:
     """The decoded path if `raw` (the request's path without query) is its one canonical spelling, else None.
 

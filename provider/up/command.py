@@ -100,5 +100,6 @@ async def _greet(supervisor: Supervisor, plan: table.Plan, preparation: Preparat
     failing = [member.process.name for member in staying if member.state is not State.OK]
     say(f"Freehold is ready after {time.monotonic() - began:.1f} s: {console}")
     say(f"https://{table.CONSOLE_HOST}:{plan.tls_port} needs a browser that trusts {plan.home.path}/ca.pem.")
+    say(f"Metrics are at http://127.0.0.1:{plan.home.ports.metrics}/metrics.")
     if failing:
         say(f"Not well: {', '.join(failing)}.")

@@ -61,11 +61,13 @@ def _install(user: User, slug: str, alias: str | None) -> idempotency.Answer:
 
 def _page(request: HttpRequest, app: App, form: InstallForm, status: int = 200) -> HttpResponse:
     release = newest_release(app)
-    needs = needs_of(blueprint_of(release.revision), Size()) if release else None
+    blueprint = blueprint_of(release.revision) if release else None
+    needs = needs_of(blueprint, Size()) if blueprint else None
     context = {
         "app": app,
         "release": release,
         "needs": needs,
+        "public_paths": blueprint.public_paths if blueprint else (),
         "form": form,
         "error": " ".join(str(error) for error in form.non_field_errors()),
         # A refused form keeps its key: nothing was done under it.

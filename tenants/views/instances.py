@@ -6,6 +6,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from apps_catalog.public_routes import shown
 from tenants import access
 from tenants.errors import Refused
 from tenants.services.instances import remove_instance, restart_instance
@@ -25,6 +26,7 @@ def instance(request: HttpRequest, instance_id: str) -> HttpResponse:
     named = request.GET.get("micro", "")
     context |= snapshots.history_of_instance(row) | {
         "is_moving": context["operation"] is not None and row.state in snapshots.MOVING,
+        "public_paths": [path for micro in row.micros.all() for path in shown(micro.mount, micro.public_routes)],
         "is_gone": row.state == InstanceState.REMOVED,
         "can_remove": row.state not in GONE,
         "chosen_micro": named if any(micro.name == named for micro in row.micros.all()) else "",

@@ -5,9 +5,10 @@ from django.db import OperationalError
 from django.test import Client
 from django.urls import URLPattern
 
-from apps_catalog.models import Release
+from apps_catalog.models import Release, Revision
 from provider.pages.urls import urlpatterns
-from tests.pages.conftest import Person, install, operation_of
+from tenants.models import InstanceMicro
+from tests.pages.conftest import SPACEFILE, Person, install, operation_of
 
 LOGIN = "/accounts/login/"
 
@@ -148,3 +149,14 @@ def test_the_admin_has_no_door_of_its_own(ada: Person, operator: Person) -> None
     assert Client().get(path, follow=True).redirect_chain[-1][0].startswith(LOGIN)
     assert ada.browser.get(path, follow=True).status_code == 403
     assert operator.browser.get(path).status_code == 200
+
+
+def test_people_are_told_which_paths_of_an_app_anybody_may_open(ada: Person, notes: Release) -> None:
+    app, copy = f"/apps/{notes.app.slug}/", f"/instances/{install(ada, notes, 'mine').pk}/"
+    assert "Nobody but you" in ada.browser.get(app).content.decode()
+    assert "Only you can reach this address" in ada.browser.get(copy).content.decode()
+    micro = SPACEFILE["micros"][0] | {"public_routes": ["/shared/*"]}  # type: ignore[index,operator]
+    Revision.objects.filter(pk=notes.revision_id).update(spacefile=SPACEFILE | {"micros": [micro]})
+    InstanceMicro.objects.update(public_routes=["/shared/*"], mount="api")
+    assert '<span class="mono">/shared/*</span>' in ada.browser.get(app).content.decode()
+    assert '<span class="mono">/api/shared/*</span>' in ada.browser.get(copy).content.decode()
