@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 # mypy's Django plugin and the checks read the settings; nothing connects to this database.
 CHECK_ENV := FREEHOLD_DEBUG=true DATABASE_URL=postgresql://nobody@localhost/none
 
-.PHONY: up test check bench screenshots lock bootstrap
+.PHONY: up test test-cluster check bench screenshots lock bootstrap
 
 up:
 	@.ci/bootstrap server
@@ -12,6 +12,11 @@ up:
 test:
 	@.ci/bootstrap dev browser
 	@exec $(PYTHON) -m pytest $(ARGS)
+
+# On the cluster that KUBECONFIG names, else on one of this machine's own, built once and started for the occasion.
+test-cluster:
+	@.ci/bootstrap dev
+	@exec $(PYTHON) -m tests.cluster $(ARGS)
 
 check:
 	@.ci/bootstrap dev

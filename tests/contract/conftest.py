@@ -1,5 +1,9 @@
-"""Every test here runs on every driver: a lane is one driver with what it needs."""
+"""Every test here runs on every driver: a lane is one driver with what it needs.
 
+`make test` takes the machine's own, `make test-cluster` a Kubernetes (FREEHOLD_TEST_LANE=kubernetes and KUBECONFIG).
+"""
+
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -7,12 +11,22 @@ import pytest
 from tests.contract.apps import Tenant
 from tests.contract.lanes import Lane, LocalLane
 
+LANE = os.environ.get("FREEHOLD_TEST_LANE", "local")
 
-@pytest.fixture(scope="session", params=["local"])
+
+@pytest.fixture(scope="session", params=[LANE])
 def lane(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lane]:
-    local = LocalLane(tmp_path_factory.mktemp("lane"), "--allow-unisolated")
-    yield local
-    local.close()
+    folder = tmp_path_factory.mktemp("lane")
+    if request.param == "local":
+        local = LocalLane(folder, "--allow-unisolated")
+        yield local
+        local.close()
+    else:
+        from tests.contract.kubernetes_lane import KubernetesLane
+
+        kubernetes = KubernetesLane(folder)
+        yield kubernetes
+        kubernetes.close()
 
 
 @pytest.fixture

@@ -52,28 +52,13 @@ class LocalLane:
         return agent
 
     def artifact(self, files: Mapping[str, str]) -> str:
-        packed = io.BytesIO()
-        with gzip.GzipFile("", "wb", 6, packed, 0) as zipped, tarfile.open(fileobj=zipped, mode="w") as archive:
-            for name, text in files.items():
-                entry = tarfile.TarInfo(name)
-                entry.size, entry.mode = len(text.encode()), 0o644
-                archive.addfile(entry, io.BytesIO(text.encode()))
-        return self._put(packed.getvalue())
+        return put(self.store, packed(files))
 
     def source(self, files: Mapping[str, str]) -> str:
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w") as archive:
-            for name, text in files.items():
-                archive.writestr(name, text)
-        return self._put(packed.getvalue())
+        return put(self.store, zipped(files))
 
     def get(self, upstream: str, path: str = "/") -> str:
-        link = http.client.HTTPConnection(upstream, timeout=10)
-        try:
-            link.request("GET", path)
-            return link.getresponse().read().decode()
-        finally:
-            link.close()
+        return fetched(upstream, path)
 
     def crash(self) -> None:
         self.kill()
@@ -102,12 +87,42 @@ class LocalLane:
             return False
         return True
 
-    def _put(self, content: bytes) -> str:
-        name = hashlib.sha256(content).hexdigest()
-        file = self.store / "sha256" / name[:2] / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-        return f"sha256:{name}"
+
+def packed(files: Mapping[str, str]) -> bytes:
+    """An artifact's tar.gz."""
+    out = io.BytesIO()
+    with gzip.GzipFile("", "wb", 6, out, 0) as compressed, tarfile.open(fileobj=compressed, mode="w") as archive:
+        for name, text in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(text.encode()), 0o644
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return out.getvalue()
+
+
+def zipped(files: Mapping[str, str]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return out.getvalue()
+
+
+def put(store: Path, content: bytes) -> str:
+    """Keep `content` in an artifact store; returns its digest."""
+    name = hashlib.sha256(content).hexdigest()
+    file = store / "sha256" / name[:2] / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    return f"sha256:{name}"
+
+
+def fetched(upstream: str, path: str) -> str:
+    link = http.client.HTTPConnection(upstream, timeout=10)
+    try:
+        link.request("GET", path)
+        return link.getresponse().read().decode()
+    finally:
+        link.close()
 
 
 def until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:

@@ -1,0 +1,36 @@
+"""What a Kubernetes driver must know about its surroundings: a cell is one cluster with everything that faces it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from k8s.specs import Limits
+
+
+@dataclass(frozen=True)
+class Cell:
+    """installation: UUID of this Freehold; on every object, and nothing without it is ever touched.
+
+    images: runtime ("python", "node", "builder") → image. bundle_url: of the bundle server, as pods reach it, no slash at
+    the end. gate_address: what apps' own host and the former platform's data hosts lead to; None leaves them alone.
+    blocked: CIDRs, besides the private ones, that apps may not
+    reach: nodes, apiserver endpoints. port_ranges: the server knows `endPort` in NetworkPolicies (1.22).
+    request_percent: of limits, what the scheduler reserves. largest: what one instance may take at most; a rolling update
+    needs as much on top of the plan. system: for builds and what else runs for the cloud. build_env: where registries are.
+    """
+
+    installation: str
+    images: Mapping[str, str]
+    bundle_url: str
+    gate_address: str | None = None
+    blocked: tuple[str, ...] = ()
+    port_ranges: bool = True
+    runtime_class: str | None = None
+    storage_class: str | None = None
+    request_percent: int = 25
+    largest: Limits = Limits(cpu_millis=5000, memory_mib=5120)
+    system: Limits = Limits(cpu_millis=5000, memory_mib=6144)
+    build_env: Mapping[str, str] = field(default_factory=dict)
+
+    def image(self, engine: str) -> str:
+        """The runtime image for an engine of the Spacefile. The one for Node has Python too, so it serves the others."""
+        return self.images["python" if engine.startswith("python") else "node"]

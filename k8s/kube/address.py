@@ -1,0 +1,59 @@
+"""From a `kubernetes:` URL to a driver.
+
+    kubernetes:///PATH/OF/KUBECONFIG?context=NAME&installation=UUID&bundles=URL&key=/PATH&image.python=…
+    kubernetes://in-cluster?installation=…
+
+bundles: the bundle server's URL as pods reach it; results: as the driver reaches it, if that differs. key: a file with the
+secret that the bundle server has too. image.python, image.node, image.builder: runtime images. Optional: gate (address),
+runtime_class, storage_class, request_percent, blocked (CIDRs, repeated), port_ranges=false.
+"""
+
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from k8s.bundles.client import ResultsClient
+from k8s.cell import Cell
+from k8s.errors import Permanent
+from k8s.kube.api import Api
+from k8s.kube.driver import KubeCluster
+
+_RUNTIMES = ("python", "node", "builder")
+
+
+def from_url(url: str) -> KubeCluster:
+    """Raises Permanent when something is missing or cannot be read."""
+    parts = urlsplit(url)
+    query = parse_qs(parts.query)
+
+    def one(name: str, default: str | None = None) -> str:
+        value = query.get(name, [default])[0]
+        if value is None:
+            raise Permanent(f"CLUSTER_URL names no “{name}”")
+        return value
+
+    if parts.netloc not in ("", "in-cluster") or bool(parts.netloc) == bool(parts.path.strip("/")):
+        raise Permanent("a cluster's URL is kubernetes:///PATH/OF/KUBECONFIG?… or kubernetes://in-cluster?…")
+    cell = Cell(
+        installation=one("installation"),
+        images={name: one(f"image.{name}") for name in _RUNTIMES},
+        bundle_url=one("bundles").rstrip("/"),
+        gate_address=query.get("gate", [None])[0],
+        blocked=tuple(query.get("blocked", [])),
+        port_ranges=one("port_ranges", "true") != "false",
+        runtime_class=query.get("runtime_class", [None])[0],
+        storage_class=query.get("storage_class", [None])[0],
+        request_percent=int(one("request_percent", "25")),
+    )
+    key = _key(Path(one("key")))
+    api = Api(None if parts.netloc else parts.path, query.get("context", [None])[0])
+    return KubeCluster(api, cell, key, ResultsClient(one("results", cell.bundle_url).rstrip("/"), key))
+
+
+def _key(file: Path) -> bytes:
+    try:
+        key = file.read_bytes().strip()
+    except OSError as error:
+        raise Permanent(f"the bundle server's key cannot be read: {error}") from error
+    if len(key) < 32:
+        raise Permanent(f"the key in {file} is shorter than 32 bytes")
+    return key

@@ -1,0 +1,342 @@
+"""The cluster port on Kubernetes. See k8s.cluster.Cluster for what every verb promises."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from k8s import checks, naming
+from k8s.bundles import tokens
+from k8s.bundles.client import ResultsClient
+from k8s.bundles.tokens import Bearer, Kind
+from k8s.cell import Cell
+from k8s.errors import NotFound, Temporary
+from k8s.kube import builds, logs, measuring, observe
+from k8s.kube.api import Api, path
+from k8s.kube.observe import Objects, annotation, number
+from k8s.kube.watching import Watch
+from k8s.manifests.build import build
+from k8s.manifests.cloud import cloud, prerequisites
+from k8s.manifests.instance import instance
+from k8s.naming import Manifest
+from k8s.specs import (
+    BuildSpec,
+    Change,
+    CloudSpec,
+    CloudUsage,
+    InstanceSpec,
+    InstanceStatus,
+    JobStatus,
+    LogLine,
+    MicroKind,
+    MicroPhase,
+)
+
+# What an instance consists of, in the order of deletion: the Secret, which stands for the whole, at last.
+_OWNED = ("Deployment", "Service", "Secret")
+_WRITE_TRIES = 5
+_IN_COLLECTIONS = ("Deployment", "Secret", "PersistentVolumeClaim")  # old servers delete Services one by one only
+
+
+class KubeCluster:
+    """Stateless but for the names of namespaces, which never change; one per process, shared by its threads.
+
+    key: what tokens for the bundle server are made with; the server has the same.
+    """
+
+    def __init__(self, api: Api, cell: Cell, key: bytes, results: ResultsClient) -> None:
+        self._api, self._cell, self._key, self._results = api, cell, key, results
+        self._namespaces: dict[str, str] = {}
+        self._prepared = False
+        self._lock = threading.Lock()
+
+    # --- clouds -----------------------------------------------------------------------------------------------------
+
+    def ensure_cloud(self, spec: CloudSpec) -> None:
+        """One call per object and one to look; one or two to look where everything is as it should be."""
+        checks.require_id(spec.cloud_id)
+        self._prepare()
+        wanted = cloud(spec, self._cell)
+        wanted[-1]["metadata"]["annotations"] = {naming.HASH: naming.digest(wanted)}
+        if not self._is_complete(spec, wanted[-1]):
+            for manifest in wanted:
+                self._api.apply(manifest)
+        self._namespaces[spec.cloud_id] = spec.namespace
+
+    def cloud_exists(self, cloud_id: str) -> bool:
+        return bool(self._find_namespaces(cloud_id))
+
+    def delete_cloud(self, cloud_id: str) -> None:
+        for namespace in self._find_namespaces(cloud_id):
+            self._api.delete(path("Namespace", name=namespace["metadata"]["name"]))
+
+    # --- instances --------------------------------------------------------------------------------------------------
+
+    def apply_instance(self, spec: InstanceSpec) -> bool:
+        """Reads what is there (three or four lists), then writes what differs and nothing else."""
+        checks.check_instance(spec)
+        labels = self._labels(spec.cloud_id, spec.instance_id)
+        there = self._present(self._namespace(spec.cloud_id), labels, with_claim=spec.volume is not None)
+        if any(number(found, naming.GENERATION) > spec.generation for found in there.values()):
+            return False
+        token = tokens.issue(self._key, Bearer(Kind.INSTANCE, spec.cloud_id, spec.instance_id))
+        wanted = instance(spec, self._cell, token, self._attempts(spec, there))
+        changed = [m for m in wanted if _hash(there.get(_key(m))) != _hash(m)]
+        needless = there.keys() - {_key(m) for m in wanted}
+        if changed and not any(kind == "Deployment" for kind, _ in there):
+            self._refuse_beside_leftovers(spec, labels)
+        for manifest in changed:
+            self._write(spec, manifest, there.get(_key(manifest)))
+        for kind, name in sorted(needless):
+            self._api.delete(path(kind, spec.namespace, name))
+        return bool(changed or needless)
+
+    def delete_instance(self, cloud_id: str, instance_id: str, *, delete_volume: bool) -> None:
+        labels = naming.selector(self._labels(cloud_id, instance_id))
+        try:
+            namespace = self._namespace(cloud_id)
+        except NotFound:
+            return
+        for kind in (*_OWNED, *(("PersistentVolumeClaim",) if delete_volume else ())):
+            if kind in _IN_COLLECTIONS:
+                self._api.delete(path(kind, namespace), {"labelSelector": labels})
+                continue
+            for found in self._api.items(path(kind, namespace), labels, metadata_only=True):
+                self._api.delete(path(kind, namespace, found["metadata"]["name"]))
+
+    def instance_exists(self, cloud_id: str, instance_id: str) -> bool:
+        """The object of a pod in which everything has ended is no more than a kubelet's note to itself."""
+        labels = naming.selector(self._labels(cloud_id, instance_id))
+        try:
+            namespace = self._namespace(cloud_id)
+        except NotFound:
+            return False
+        return any(
+            self._api.items(path(k, namespace), labels, metadata_only=True) for k in ("Secret", "Deployment", "Pod")
+        )
+
+    def observe(self, cloud_id: str, instance_id: str) -> InstanceStatus:
+        found = self._objects(cloud_id, instance_id)
+        status = observe.instance_status(cloud_id, instance_id, found)
+        return self._with_last_words(status, found) if status.failed else status
+
+    def list_instances(self) -> list[tuple[str, str]]:
+        selector = f"{naming.INSTALLATION}={self._cell.installation},{naming.INSTANCE}"
+        found = self._api.items(path("Secret"), selector, metadata_only=True)
+        return sorted((m["metadata"]["labels"][naming.CLOUD], m["metadata"]["labels"][naming.INSTANCE]) for m in found)
+
+    def watch(self, timeout_s: float) -> Iterator[Change]:
+        return Watch(self._api, self._cell.installation).changes(timeout_s)
+
+    def logs(
+        self,
+        cloud_id: str,
+        instance_id: str,
+        *,
+        micro: str | None = None,
+        tail: int = 200,
+        follow: bool = False,
+        stop: Callable[[], bool] | None = None,
+    ) -> Iterator[LogLine]:
+        status = observe.instance_status(cloud_id, instance_id, self._objects(cloud_id, instance_id))
+        if micro is not None and micro not in [m.name for m in status.micros]:
+            raise NotFound(f"the instance {instance_id} has no micro “{micro}”")
+        namespace, labels = self._namespace(cloud_id), self._labels(cloud_id, instance_id)
+
+        def pods() -> dict[str, str]:
+            found = self._api.items(path("Pod", namespace), naming.selector(labels), metadata_only=True)
+            named = {pod["metadata"]["name"]: annotation(pod, naming.MICRO_NAME) for pod in found}
+            return {pod: name for pod, name in named.items() if micro in (None, name)}
+
+        if not follow:
+            return iter(logs.tail(self._api, namespace, pods(), tail))
+        gone = lambda: not self.instance_exists(cloud_id, instance_id)  # noqa: E731
+        return logs.Follower(self._api, namespace, pods, gone).lines(tail, stop)
+
+    # --- builds -----------------------------------------------------------------------------------------------------
+
+    def run_build(self, spec: BuildSpec) -> None:
+        namespace = self._namespace(spec.cloud_id)
+        try:
+            self._api.get(path("Job", namespace, naming.build_name(checks.require_id(spec.job_id))), metadata_only=True)
+        except NotFound:
+            token = tokens.issue(self._key, Bearer(Kind.BUILD, spec.cloud_id, spec.job_id))
+            for manifest in build(spec, self._cell, token):
+                self._api.apply(manifest)
+
+    def build_status(self, cloud_id: str, job_id: str) -> JobStatus:
+        job = self._job(cloud_id, job_id)
+        status = builds.status(cloud_id, job_id, job, self._build_pods(cloud_id, job_id))
+        return builds.with_result(status, self._results.find(cloud_id, job_id)) if builds.succeeded(job) else status
+
+    def build_logs(
+        self, cloud_id: str, job_id: str, *, follow: bool = False, stop: Callable[[], bool] | None = None
+    ) -> Iterator[LogLine]:
+        self._job(cloud_id, job_id)
+        namespace = self._namespace(cloud_id)
+
+        def pods() -> dict[str, str]:
+            return {pod["metadata"]["name"]: "build" for pod in self._build_pods(cloud_id, job_id)}
+
+        def over() -> bool:
+            try:
+                return builds.ended(self._job(cloud_id, job_id))
+            except NotFound:
+                return True
+
+        if not follow:
+            return iter(logs.tail(self._api, namespace, pods(), None))
+        return logs.Follower(self._api, namespace, pods, over).lines(None, stop)
+
+    def delete_build(self, cloud_id: str, job_id: str) -> None:
+        try:
+            namespace = self._namespace(cloud_id)
+        except NotFound:
+            return
+        for kind in ("Job", "Secret"):
+            self._api.delete(path(kind, namespace, naming.build_name(job_id)))
+
+    # --- what else is asked ------------------------------------------------------------------------------------------
+
+    def usage(self, cloud_id: str) -> CloudUsage:
+        namespace = self._namespace(cloud_id)
+        return measuring.usage(self._api, namespace, self._api.items(path("Pod", namespace), ""))
+
+    def wants(self, cloud_id: str, instance_id: str, digest: str) -> bool:
+        """Whether a pod of the instance is made from that artifact: while it updates, from the new one and the old."""
+        labels = naming.selector(self._labels(cloud_id, instance_id))
+        pods = self._api.items(path("Pod", self._namespace(cloud_id)), labels, metadata_only=True)
+        return any(annotation(pod, naming.ARTIFACT) == digest for pod in pods)
+
+    def build(self, cloud_id: str, job_id: str) -> BuildSpec:
+        """As far as the bundle server must know it. Raises NotFound."""
+        return builds.outline(cloud_id, self._namespace(cloud_id), job_id, self._job(cloud_id, job_id))
+
+    # --- within -----------------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """Once per process. Where the provider may not write cluster-scoped objects, its deployment has made them."""
+        with self._lock:
+            if not self._prepared:
+                for manifest in map(naming.stamped, prerequisites()):
+                    if _hash(self._found(path(manifest["kind"], name=manifest["metadata"]["name"]))) != _hash(manifest):
+                        self._api.apply(manifest)
+                self._prepared = True
+
+    def _is_complete(self, spec: CloudSpec, last: Manifest) -> bool:
+        """Raises Temporary while an earlier namespace of that name goes."""
+        namespace = self._found(path("Namespace", name=spec.namespace))
+        if namespace and namespace["metadata"].get("deletionTimestamp"):
+            raise Temporary(f"the cloud {spec.cloud_id} is still being removed", 2.0)
+        if namespace is None:
+            return False
+        return _hash(self._found(path(last["kind"], spec.namespace, last["metadata"]["name"]))) == _hash(last)
+
+    def _found(self, address: str) -> Manifest | None:
+        try:
+            return self._api.get(address, metadata_only=True)
+        except NotFound:
+            return None
+
+    def _find_namespaces(self, cloud_id: str) -> list[Manifest]:
+        labels = {naming.INSTALLATION: self._cell.installation, naming.CLOUD: checks.require_id(cloud_id)}
+        return self._api.items(path("Namespace"), naming.selector(labels), metadata_only=True)
+
+    def _namespace(self, cloud_id: str) -> str:
+        """Raises NotFound, also for one that is on its way out."""
+        known = self._namespaces.get(cloud_id)
+        if known:
+            return known
+        for namespace in self._find_namespaces(cloud_id):
+            if not namespace["metadata"].get("deletionTimestamp"):
+                return self._namespaces.setdefault(cloud_id, str(namespace["metadata"]["name"]))
+        raise NotFound(f"no cloud {cloud_id}")
+
+    def _labels(self, cloud_id: str, instance_id: str) -> dict[str, str]:
+        return naming.instance_labels(self._cell.installation, cloud_id, checks.require_id(instance_id))
+
+    def _present(
+        self, namespace: str, labels: Mapping[str, str], *, with_claim: bool
+    ) -> dict[tuple[str, str], Manifest]:
+        """{(kind, name): object}, Deployments whole, of the others the metadata."""
+        found: dict[tuple[str, str], Manifest] = {}
+        for kind in (*_OWNED, *(("PersistentVolumeClaim",) if with_claim else ())):
+            whole = kind == "Deployment"
+            for one in self._api.items(path(kind, namespace), naming.selector(labels), metadata_only=not whole):
+                found[kind, one["metadata"]["name"]] = one
+        return found
+
+    def _attempts(self, spec: InstanceSpec, there: Mapping[tuple[str, str], Manifest]) -> dict[str, int]:
+        """A new generation tries again what failed, even if its pods would be the same."""
+        attempts: dict[str, int] = {}
+        pods: list[Manifest] | None = None
+        for micro in spec.micros:
+            known = there.get(("Deployment", naming.micro_name(spec.instance_id, micro.name)))
+            if micro.kind is MicroKind.STATIC or known is None:
+                continue
+            attempts[micro.name] = number(known, naming.ATTEMPT)
+            if number(known, naming.GENERATION) < spec.generation and spec.replicas:
+                if pods is None:
+                    labels = naming.selector(self._labels(spec.cloud_id, spec.instance_id))
+                    pods = self._api.items(path("Pod", spec.namespace), labels)
+                status = observe.micro_status(micro.name, known, observe.pods_of(known, pods), None)
+                if status.phase is MicroPhase.FAILED:
+                    attempts[micro.name] = spec.generation
+        return attempts
+
+    def _refuse_beside_leftovers(self, spec: InstanceSpec, labels: Mapping[str, str]) -> None:
+        """Pods without a Deployment are of a deleted predecessor; two must never write to one volume."""
+        if spec.volume and any(
+            map(observe.runs, self._api.items(path("Pod", spec.namespace), naming.selector(labels)))
+        ):
+            raise Temporary(f"the instance {spec.instance_id} is still being removed", 1.0)
+
+    def _write(self, spec: InstanceSpec, manifest: Manifest, known: Manifest | None) -> None:
+        """Only over what was looked at: an older generation must not overwrite a newer one that came between.
+
+        Kubernetes' own controllers write to the same objects all the time; the hash tells them from one of us.
+        """
+        for _ in range(_WRITE_TRIES):
+            try:
+                self._api.apply(manifest, resource_version=_version(known) if known else None)
+                return
+            except (Temporary, NotFound) as error:
+                if isinstance(error, NotFound) or "being terminated" in str(error):
+                    self._namespaces.pop(spec.cloud_id, None)
+                    raise NotFound(f"no cloud {spec.cloud_id}") from error
+                now = self._found(path(manifest["kind"], spec.namespace, manifest["metadata"]["name"]))
+                if known is None or now is None or _hash(now) != _hash(known) or _version(now) == _version(known):
+                    raise
+                known = now
+        raise Temporary(f"the objects of the instance {spec.instance_id} change too quickly", 1.0)
+
+    def _objects(self, cloud_id: str, instance_id: str) -> Objects:
+        namespace, labels = self._namespace(cloud_id), naming.selector(self._labels(cloud_id, instance_id))
+        secret = self._found(path("Secret", namespace, naming.instance_name(instance_id)))
+        if secret is None:
+            raise NotFound(f"no instance {instance_id} in the cloud {cloud_id}")
+        lists = [self._api.items(path(kind, namespace), labels) for kind in ("Deployment", "Pod", "Service")]
+        return Objects(secret, lists[0], lists[1], {service["metadata"]["name"]: service for service in lists[2]})
+
+    def _with_last_words(self, status: InstanceStatus, found: Objects) -> InstanceStatus:
+        """What a container that still runs said last; ended ones have left it in their status."""
+        namespace = self._namespace(status.cloud_id)
+        return observe.with_tails(status, found, lambda pod: logs.last_words(self._api, namespace, pod))
+
+    def _job(self, cloud_id: str, job_id: str) -> Manifest:
+        return self._api.get(path("Job", self._namespace(cloud_id), naming.build_name(checks.require_id(job_id))))
+
+    def _build_pods(self, cloud_id: str, job_id: str) -> list[dict[str, Any]]:
+        labels = {naming.INSTALLATION: self._cell.installation, naming.JOB: job_id}
+        return self._api.items(path("Pod", self._namespace(cloud_id)), naming.selector(labels))
+
+
+def _key(manifest: Manifest) -> tuple[str, str]:
+    return manifest["kind"], manifest["metadata"]["name"]
+
+
+def _version(manifest: Manifest) -> str:
+    return str(manifest["metadata"]["resourceVersion"])
+
+
+def _hash(manifest: Manifest | None) -> str:
+    return annotation(manifest, naming.HASH) if manifest else ""

@@ -1,0 +1,124 @@
+"""Logs of containers: `TIME o|e|s TEXT`, as the kubelet keeps what the launcher writes."""
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+from k8s.errors import ClusterError, NotFound, Temporary
+from k8s.kube.api import Api, path
+from k8s.specs import LogLine
+
+_STREAMS = {b"o ": "out", b"e ": "err", b"s ": "sys"}
+_LOOK_S = 1.0
+_READ_S = 20.0  # so long a thread may outlive its reader
+
+
+def parse(line: bytes, micro: str) -> LogLine:
+    at, _, text = line.partition(b" ")
+    stream = _STREAMS.get(text[:2])
+    if stream:
+        text = text[2:]
+    # The kubelet's nanoseconds say more than anybody asks for.
+    stamp = at.decode(errors="replace")[:23].rstrip("Z").ljust(23, "0") + "Z"
+    return LogLine(stamp, micro, stream or "out", text.decode(errors="replace"))
+
+
+def tail(api: Api, namespace: str, pods: Mapping[str, str], count: int | None) -> list[LogLine]:
+    """The last `count` lines of {pod: micro} together, oldest first. A container that has not started has none."""
+    found: list[LogLine] = []
+    for pod, micro in pods.items():
+        found += _read(api, namespace, pod, micro, {"tailLines": str(count)} if count is not None else {})
+    found.sort(key=lambda line: line.at)
+    return found if count is None else found[-count:] if count else []
+
+
+def last_words(api: Api, namespace: str, pod: str, count: int = 20) -> str:
+    return "\n".join(line.text for line in _read(api, namespace, pod, "", {"tailLines": str(count)}))
+
+
+def _read(api: Api, namespace: str, pod: str, micro: str, query: Mapping[str, str]) -> list[LogLine]:
+    address = f"{path('Pod', namespace, pod)}/log"
+    try:
+        lines = list(api.lines(address, {"timestamps": "true", **query}, read_timeout_s=30))
+    except (ClusterError, TimeoutError) as error:
+        if isinstance(error, Temporary):
+            raise
+        return []  # not started, or gone a moment ago
+    return [parse(line, micro) for line in lines if line]
+
+
+class Follower:
+    """Lines of all pods that `pods` names, also of those that come later, until `over` says so or the reader stops.
+
+    A thread per pod waits for lines; they end with their connections.
+    """
+
+    def __init__(
+        self, api: Api, namespace: str, pods: Callable[[], Mapping[str, str]], over: Callable[[], bool]
+    ) -> None:
+        self._api, self._namespace, self._pods, self._over = api, namespace, pods, over
+        self._lines: queue.SimpleQueue[LogLine] = queue.SimpleQueue()
+        self._reading: dict[str, threading.Thread] = {}
+        self._closed = threading.Event()
+
+    def lines(self, count: int | None, stop: Callable[[], bool] | None) -> Iterator[LogLine]:
+        last_round, next_look = False, 0.0
+        try:
+            while not (stop and stop()):
+                if time.monotonic() >= next_look:
+                    self._start_readers(count)
+                    count, next_look = None, time.monotonic() + _LOOK_S
+                try:
+                    yield self._lines.get(timeout=_LOOK_S / 4)
+                    continue
+                except queue.Empty:
+                    if last_round:
+                        return
+                last_round = self._over() and not any(reader.is_alive() for reader in self._reading.values())
+        finally:
+            self._closed.set()
+
+    def _start_readers(self, count: int | None) -> None:
+        """count: of the lines that a pod has already; later pods are read from their beginning."""
+        try:
+            pods = self._pods()
+        except NotFound:
+            return
+        for pod, micro in pods.items():
+            if pod not in self._reading:
+                reader = threading.Thread(target=self._follow, args=(pod, micro, count), daemon=True)
+                self._reading[pod] = reader
+                reader.start()
+
+    def _follow(self, pod: str, micro: str, count: int | None) -> None:
+        """Again from where a connection ended; what was seen already is known by its time, in nanoseconds."""
+        query = {"timestamps": "true", "follow": "true", **({} if count is None else {"tailLines": str(count)})}
+        address, last = f"{path('Pod', self._namespace, pod)}/log", b""
+        while not self._closed.is_set():
+            try:
+                for line in self._api.lines(address, query, read_timeout_s=_READ_S):
+                    at = line.partition(b" ")[0]
+                    if at > last:
+                        last = at
+                        self._lines.put(parse(line, micro))
+                    if self._closed.is_set():
+                        return
+            except NotFound:
+                return
+            except (ClusterError, TimeoutError):
+                pass  # it has not started, is silent, or the connection broke off
+            if last:
+                query = {"timestamps": "true", "follow": "true", "sinceTime": f"{last[:19].decode()}Z"}
+            if self._closed.wait(0.25) or self._ended(pod):
+                return
+
+    def _ended(self, pod: str) -> bool:
+        with contextlib.suppress(Temporary):
+            try:
+                phase = self._api.get(path("Pod", self._namespace, pod))["status"]["phase"]
+            except NotFound:
+                return True
+            return phase in ("Succeeded", "Failed")
+        return False

@@ -1,0 +1,193 @@
+"""What objects of an instance say about it: pure functions from the cluster's JSON to the port's dataclasses."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from k8s import naming
+from k8s.naming import Manifest
+from k8s.specs import InstanceStatus, MicroKind, MicroPhase, MicroStatus
+
+_STEADY_S = 30.0  # whoever ran for so long has not crashed "in a row"
+_WAITS_FOREVER = {
+    "ErrImagePull": "its image cannot be fetched",
+    "ImagePullBackOff": "its image cannot be fetched",
+    "InvalidImageName": "its image has no valid name",
+    "ErrImageNeverPull": "its image is not on the node",
+    "CreateContainerConfigError": "its configuration is incomplete",
+    "CreateContainerError": "its container could not be made",
+}
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Everything there is of one instance. secret: its metadata is enough. services by name."""
+
+    secret: Manifest
+    deployments: Sequence[Manifest]
+    pods: Sequence[Manifest]
+    services: Mapping[str, Manifest]
+
+
+def instance_status(cloud_id: str, instance_id: str, found: Objects) -> InstanceStatus:
+    """The oldest generation among the objects is that of the whole: one that is missing means it was never applied."""
+    entries = json.loads(annotation(found.secret, naming.MICROS) or "[]")
+    deployments = {d["metadata"]["name"]: d for d in found.deployments}
+    stopped = bool(deployments) and all(d["spec"]["replicas"] == 0 for d in deployments.values())
+    micros, generations = [], [number(found.secret, naming.GENERATION)]
+    for entry in entries:
+        name = naming.micro_name(instance_id, entry["name"])
+        deployment = deployments.get(name)
+        if entry["kind"] == MicroKind.STATIC:
+            micros.append(MicroStatus(entry["name"], MicroPhase.STOPPED if stopped else MicroPhase.READY))
+        elif deployment is None:
+            generations.append(0)
+            micros.append(MicroStatus(entry["name"], MicroPhase.PENDING))
+        else:
+            generations.append(number(deployment, naming.GENERATION))
+            micros.append(
+                micro_status(entry["name"], deployment, pods_of(deployment, found.pods), found.services.get(name))
+            )
+    restart = number(found.secret, naming.RESTART)
+    return InstanceStatus(instance_id, cloud_id, min(generations), restart, tuple(micros))
+
+
+def pods_of(deployment: Manifest, pods: Sequence[Manifest]) -> list[Manifest]:
+    """The newest first."""
+    micro = deployment["spec"]["selector"]["matchLabels"][naming.MICRO]
+    mine = [pod for pod in pods if pod["metadata"]["labels"].get(naming.MICRO) == micro]
+    return sorted(mine, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True)
+
+
+def micro_status(name: str, deployment: Manifest, pods: Sequence[Manifest], service: Manifest | None) -> MicroStatus:
+    spec, status = deployment["spec"], deployment.get("status", {})
+    if spec["replicas"] == 0:
+        return MicroStatus(name, MicroPhase.STARTING if any(map(runs, pods)) else MicroPhase.STOPPED)
+    upstream = _upstream(service) if status.get("availableReplicas", 0) else None
+    current = [pod for pod in pods if _is_current(pod, deployment) and not pod["metadata"].get("deletionTimestamp")]
+    restarts = sum(_container(pod).get("restartCount", 0) for pod in current)
+    if status.get("observedGeneration", 0) < deployment["metadata"]["generation"]:
+        return MicroStatus(name, MicroPhase.STARTING, upstream, restarts=restarts)
+    reason, tail = failure(name, deployment, current)
+    if reason:
+        return MicroStatus(name, MicroPhase.FAILED, upstream, reason, tail, restarts)
+    if _rolled_out(spec, status):
+        return MicroStatus(name, MicroPhase.READY, upstream, restarts=restarts)
+    started = any(_container(pod).get("state", {}).get("running") for pod in current)
+    return MicroStatus(name, MicroPhase.STARTING if started else MicroPhase.PENDING, upstream, restarts=restarts)
+
+
+def runs(pod: Manifest) -> bool:
+    """Whether anything of it may still run; the object of an ended pod stays for some seconds more."""
+    statuses = pod.get("status", {}).get("containerStatuses", [])
+    return not (statuses and all("terminated" in status.get("state", {}) for status in statuses))
+
+
+def failure(name: str, deployment: Manifest, current: Sequence[Manifest]) -> tuple[str, str]:
+    """(sentence for the owner, last lines of output), or ("", "") while there is hope."""
+    for pod in current:
+        found = _pod_failure(pod)
+        if found:
+            return f"The micro “{name}” {found[0]}.", found[1]
+    conditions = {c["type"]: c for c in deployment.get("status", {}).get("conditions", [])}
+    refused, progress = conditions.get("ReplicaFailure", {}), conditions.get("Progressing", {})
+    if refused.get("status") == "True":
+        return f"The cluster refused to start the micro “{name}”: {refused.get('message', '')}.", ""
+    if progress.get("reason") == "ProgressDeadlineExceeded":
+        return f"The micro “{name}” {_too_slow(deployment, current)}.", ""
+    return "", ""
+
+
+def annotation(manifest: Manifest, key: str) -> str:
+    return str(manifest["metadata"].get("annotations", {}).get(key, ""))
+
+
+def number(manifest: Manifest, key: str) -> int:
+    return int(annotation(manifest, key) or 0)
+
+
+def ending(terminated: Manifest, memory: str = "") -> tuple[str, str]:
+    """(reason, last lines) of an ended container. The launcher writes both; the kernel may have been quicker than it."""
+    reason, _, tail = str(terminated.get("message", "")).partition("\n")
+    if terminated.get("reason") == "OOMKilled" and not reason.startswith("ran out of memory"):
+        reason = f"ran out of memory (its limit is {memory.removesuffix('Mi')} MiB)"
+    return reason or f"exited with code {terminated.get('exitCode', 0)}", tail
+
+
+def _pod_failure(pod: Manifest) -> tuple[str, str] | None:
+    """A container that ended twice within a short time, or that can never start."""
+    container = _container(pod)
+    if not container or container.get("ready"):
+        return None
+    waiting = container.get("state", {}).get("waiting", {})
+    if waiting.get("reason") in _WAITS_FOREVER:
+        return f"cannot be started: {_WAITS_FOREVER[waiting['reason']]}", str(waiting.get("message", ""))
+    last = container.get("state", {}).get("terminated") or container.get("lastState", {}).get("terminated")
+    crashes = container.get("restartCount", 0)
+    if (
+        last
+        and crashes
+        and waiting.get("reason") == "CrashLoopBackOff"
+        or (last and crashes > 1 and _lived_s(last) < _STEADY_S)
+    ):
+        reason, tail = ending(last, pod["spec"]["containers"][0]["resources"]["limits"]["memory"])
+        return f"{reason}, {crashes + 1} times in a row" if crashes > 1 else reason, tail
+    return None
+
+
+def _too_slow(deployment: Manifest, current: Sequence[Manifest]) -> str:
+    timeout = deployment["spec"]["progressDeadlineSeconds"]
+    for pod in current:
+        for condition in pod.get("status", {}).get("conditions", []):
+            if condition["type"] == "PodScheduled" and condition["status"] == "False":
+                return f"found no room in the cluster within {timeout} s"
+    return f"did not start listening on port {naming.PORT} within {timeout} s"
+
+
+def _rolled_out(spec: Manifest, status: Manifest) -> bool:
+    wanted = spec["replicas"]
+    return bool(
+        status.get("updatedReplicas", 0) == wanted
+        and status.get("replicas", 0) == wanted
+        and status.get("availableReplicas", 0) == wanted
+    )
+
+
+def _is_current(pod: Manifest, deployment: Manifest) -> bool:
+    """Made from the template as it is now: these annotations change with whatever changes it."""
+    wanted = deployment["spec"]["template"]["metadata"].get("annotations", {})
+    return bool(pod["metadata"].get("annotations", {}).items() >= wanted.items())
+
+
+def _upstream(service: Manifest | None) -> str | None:
+    address = (service or {}).get("spec", {}).get("clusterIP")
+    return f"{address}:{naming.PORT}" if address else None
+
+
+def _container(pod: Manifest) -> dict[str, Any]:
+    statuses = pod.get("status", {}).get("containerStatuses") or [{}]
+    first: dict[str, Any] = statuses[0]
+    return first
+
+
+def _lived_s(terminated: Manifest) -> float:
+    try:
+        started, finished = (datetime.fromisoformat(terminated[key]) for key in ("startedAt", "finishedAt"))
+    except (KeyError, ValueError, TypeError):
+        return 0.0
+    return (finished - started).total_seconds()
+
+
+def with_tails(status: InstanceStatus, found: Objects, read: Callable[[str], str]) -> InstanceStatus:
+    """`status` with last lines where a micro failed while its container runs on. read: last lines of a pod."""
+    micros = []
+    for micro in status.micros:
+        if micro.phase is MicroPhase.FAILED and not micro.log_tail:
+            key = naming.micro_key(micro.name)
+            mine = [pod for pod in found.pods if pod["metadata"]["labels"].get(naming.MICRO) == key]
+            newest = max(mine, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
+            micro = replace(micro, log_tail=read(newest["metadata"]["name"]) if newest else "")
+        micros.append(micro)
+    return replace(status, micros=tuple(micros))

@@ -1,0 +1,190 @@
+"""One installed copy of an app: a Secret, a Deployment and a Service per process micro, a volume where asked."""
+
+import base64
+import json
+from collections.abc import Mapping
+
+from k8s import naming
+from k8s.cell import Cell
+from k8s.manifests import pods
+from k8s.naming import Manifest
+from k8s.specs import InstanceSpec, MicroKind, MicroSpec
+
+# Names under which apps of the former platform reach their data.
+FORMER_DATA_HOSTS = ("database.deta.sh", "drive.deta.sh", "database.deta.space")
+BASE_ENV = {
+    "HOME": "/tmp",  # noqa: S108
+    "TMPDIR": "/tmp",  # noqa: S108
+    "LANG": "C.UTF-8",
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "NODE_ENV": "production",
+}
+LAUNCHER = ("/usr/bin/python3", "-I", "-S", "/opt/freehold/launcher/pod.py")
+TOKEN_KEY = "freehold.bundle-token"  # noqa: S105 - the name of an entry
+_BUNDLE_MIB = 1024
+_LOGS_MIB = 64
+
+
+def instance(spec: InstanceSpec, cell: Cell, token: str, attempts: Mapping[str, int] | None = None) -> list[Manifest]:
+    """Everything but what is already so; each stamped with its hash.
+
+    token: what the launcher shows to the bundle server. attempts: {micro: generation in which its failed rollout is
+    tried anew}; without one a pod template stays as it is.
+    """
+    wanted = [_secret(spec, cell, token)]
+    if spec.volume:
+        wanted.append(_claim(spec, cell))
+    for micro in spec.micros:
+        if micro.kind is MicroKind.PROCESS:
+            wanted.append(_service(spec, cell, micro))
+            wanted.append(_deployment(spec, cell, micro, token, (attempts or {}).get(micro.name, 0)))
+    return [naming.stamped(manifest) for manifest in wanted]
+
+
+def _metadata(spec: InstanceSpec, cell: Cell, name: str, annotations: dict[str, str] | None = None) -> Manifest:
+    labels = naming.instance_labels(cell.installation, spec.cloud_id, spec.instance_id)
+    metadata: Manifest = {"name": name, "namespace": spec.namespace, "labels": labels}
+    return {**metadata, "annotations": annotations} if annotations else metadata
+
+
+def _numbers(spec: InstanceSpec) -> dict[str, str]:
+    return {naming.GENERATION: str(spec.generation), naming.RESTART: str(spec.restart), naming.ARTIFACT: spec.artifact}
+
+
+def _secret(spec: InstanceSpec, cell: Cell, token: str) -> Manifest:
+    micros = [{"name": micro.name, "kind": micro.kind.value} for micro in spec.micros]
+    values = {TOKEN_KEY: token}
+    for micro in spec.micros:
+        values |= {_entry(micro, name): value for name, value in micro.env.items()}
+    name = naming.instance_name(spec.instance_id)
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": _metadata(spec, cell, name, {**_numbers(spec), naming.MICROS: json.dumps(micros)}),
+        "type": "Opaque",
+        "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()},
+    }
+
+
+def _entry(micro: MicroSpec, name: str) -> str:
+    return f"{naming.micro_key(micro.name)}.{name}"
+
+
+def _claim(spec: InstanceSpec, cell: Cell) -> Manifest:
+    assert spec.volume is not None
+    body: Manifest = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": f"{spec.volume.size_mib}Mi"}},
+    }
+    if cell.storage_class:
+        body["storageClassName"] = cell.storage_class
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": _metadata(spec, cell, naming.instance_name(spec.instance_id)),
+        "spec": body,
+    }
+
+
+def _service(spec: InstanceSpec, cell: Cell, micro: MicroSpec) -> Manifest:
+    port = {"name": "http", "protocol": "TCP", "port": naming.PORT, "targetPort": naming.PORT}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(spec, cell, naming.micro_name(spec.instance_id, micro.name)),
+        "spec": {"type": "ClusterIP", "selector": _pod_labels(spec, micro), "ports": [port]},
+    }
+
+
+def _pod_labels(spec: InstanceSpec, micro: MicroSpec) -> dict[str, str]:
+    return {naming.INSTANCE: spec.instance_id, naming.MICRO: naming.micro_key(micro.name)}
+
+
+def _deployment(spec: InstanceSpec, cell: Cell, micro: MicroSpec, token: str, attempt: int) -> Manifest:
+    annotations = {**_numbers(spec), naming.MICRO_NAME: micro.name, naming.ATTEMPT: str(attempt)}
+    rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(spec, cell, naming.micro_name(spec.instance_id, micro.name), annotations),
+        "spec": {
+            "replicas": spec.replicas,
+            "revisionHistoryLimit": 1,
+            "progressDeadlineSeconds": spec.ready_timeout_s,
+            # Two pods must never write to one volume.
+            "strategy": {"type": "Recreate"} if spec.volume else rolling,
+            "selector": {"matchLabels": _pod_labels(spec, micro)},
+            "template": _template(spec, cell, micro, token, attempt),
+        },
+    }
+
+
+def _template(spec: InstanceSpec, cell: Cell, micro: MicroSpec, token: str, attempt: int) -> Manifest:
+    """A change of it replaces the pod, so it names what the pod is made of and nothing that merely counts up."""
+    annotations = {
+        naming.MICRO_NAME: micro.name,
+        naming.ARTIFACT: spec.artifact,
+        naming.RESTART: str(spec.restart),
+        naming.ATTEMPT: str(attempt),
+        # Pods do not follow a changed Secret by themselves. The token is random, so nobody can guess values by this.
+        "freehold/config": naming.digest([token, sorted(micro.env.items())]),
+    }
+    labels = naming.instance_labels(cell.installation, spec.cloud_id, spec.instance_id)
+    labels |= {naming.MICRO: naming.micro_key(micro.name), naming.ROLE: "app"}
+    volumes = [pods.empty_dir("tmp", pods.TMP_MIB), pods.empty_dir("bundle", _BUNDLE_MIB)]
+    if spec.volume:
+        claim = {"claimName": naming.instance_name(spec.instance_id)}
+        volumes.append({"name": "volume", "persistentVolumeClaim": claim})
+    body = pods.pod_spec(cell, naming.APPS_PRIORITY, _container(spec, cell, micro), volumes)
+    if cell.gate_address:
+        body["hostAliases"] = [{"ip": cell.gate_address, "hostnames": [spec.host, *FORMER_DATA_HOSTS]}]
+    return {"metadata": {"labels": labels, "annotations": annotations}, "spec": body}
+
+
+def _container(spec: InstanceSpec, cell: Cell, micro: MicroSpec) -> Manifest:
+    mounts = [{"name": "tmp", "mountPath": "/tmp"}, {"name": "bundle", "mountPath": "/bundle"}]  # noqa: S108
+    if spec.volume:
+        mounts.append({"name": "volume", "mountPath": spec.volume.path})
+    disk_mib = pods.TMP_MIB + _BUNDLE_MIB + _LOGS_MIB
+    return {
+        "name": "app",
+        "image": cell.image(micro.engine),
+        "imagePullPolicy": "IfNotPresent",
+        "command": _command(micro),
+        "env": _env(spec, cell, micro),
+        "ports": [{"name": "http", "containerPort": naming.PORT, "protocol": "TCP"}],
+        "readinessProbe": {
+            "tcpSocket": {"port": naming.PORT},
+            "periodSeconds": 1,
+            "timeoutSeconds": 1,
+            "failureThreshold": 3,
+        },
+        "resources": pods.resources(cell, micro.limits, disk_mib),
+        "securityContext": pods.CONTAINER_SECURITY,
+        "volumeMounts": mounts,
+    }
+
+
+def _command(micro: MicroSpec) -> list[str]:
+    words = [*LAUNCHER, "--root", micro.root, "--port", str(naming.PORT)]
+    for path in micro.python_path:
+        words += ["--python-path", path]
+    if micro.engine.startswith("python"):
+        words += ["--runtime", "/opt/freehold/python"]
+    return [pods.literal(word) for word in (*words, "--", micro.command or "")]
+
+
+def _env(spec: InstanceSpec, cell: Cell, micro: MicroSpec) -> list[Manifest]:
+    """Ours first, then the app's own values out of the Secret; theirs win where both have a name."""
+    secret = naming.instance_name(spec.instance_id)
+
+    def out_of(key: str) -> Manifest:
+        return {"secretKeyRef": {"name": secret, "key": key}}
+
+    ours = {name: value for name, value in BASE_ENV.items() if name not in micro.env}
+    bundle = {"FREEHOLD_BUNDLE_URL": cell.bundle_url, "FREEHOLD_BUNDLE_DIGEST": spec.artifact}
+    bundle["FREEHOLD_MEMORY_MIB"] = str(micro.limits.memory_mib)
+    theirs = [{"name": name, "valueFrom": out_of(_entry(micro, name))} for name in sorted(micro.env)]
+    token = {"name": "FREEHOLD_BUNDLE_TOKEN", "valueFrom": out_of(TOKEN_KEY)}
+    return [*pods.env_list({**ours, **bundle}), token, *theirs]

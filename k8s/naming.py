@@ -1,0 +1,75 @@
+"""Names, labels and annotations of everything that Freehold makes in a Kubernetes cluster.
+
+Names are functions of ids that are generated once and stored, so nobody has to remember them. Labels say whose an object is;
+sweeps and watches select by them and see nothing else.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+Manifest = dict[str, Any]
+
+FIELD_MANAGER = "freehold"
+INSTALLATION = "freehold/installation"
+CLOUD = "freehold/cloud"
+INSTANCE = "freehold/instance"
+JOB = "freehold/job"
+MICRO = "freehold/micro"  # micro_key(), since a micro's own name need not be a label
+ROLE = "freehold/role"
+
+HASH = "freehold/hash"  # of the manifest as it was applied
+GENERATION = "freehold/generation"  # InstanceSpec.generation
+RESTART = "freehold/restart"  # InstanceSpec.restart
+ATTEMPT = "freehold/attempt"  # generation in which a failed rollout was last tried anew
+MICROS = "freehold/micros"  # JSON [{"name", "kind"}], on the instance's Secret
+MICRO_NAME = "freehold/micro-name"
+ARTIFACT = "freehold/artifact"
+
+APPS_PRIORITY = "freehold-apps"
+SYSTEM_PRIORITY = "freehold-system"
+ACCOUNT = "app"
+PORT = 8080
+
+
+def micro_key(micro: str) -> str:
+    """Eight hex digits that stand for a micro's name where upper case, dots or length would not be allowed."""
+    return hashlib.sha256(micro.encode()).hexdigest()[:8]
+
+
+def instance_name(instance_id: str) -> str:
+    """Of the Secret and the PersistentVolumeClaim."""
+    return f"i-{instance_id}"
+
+
+def micro_name(instance_id: str, micro: str) -> str:
+    """Of the Deployment and the Service; at most 51 characters, beginning with a letter as Services must."""
+    return f"i-{instance_id}-{micro_key(micro)}"
+
+
+def build_name(job_id: str) -> str:
+    """Of the Job and its Secret."""
+    return f"b-{job_id}"
+
+
+def instance_labels(installation: str, cloud_id: str, instance_id: str) -> dict[str, str]:
+    return {INSTALLATION: installation, CLOUD: cloud_id, INSTANCE: instance_id}
+
+
+def selector(labels: Mapping[str, str]) -> str:
+    return ",".join(f"{key}={value}" for key, value in labels.items())
+
+
+def stamped(manifest: Manifest) -> Manifest:
+    """The manifest with its own hash as an annotation: what is applied already need not be applied again."""
+    metadata = manifest["metadata"]
+    return {
+        **manifest,
+        "metadata": {**metadata, "annotations": {**metadata.get("annotations", {}), HASH: digest(manifest)}},
+    }
+
+
+def digest(value: Any) -> str:
+    encoded = json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+    return hashlib.sha256(encoded).hexdigest()[:32]

@@ -1,0 +1,55 @@
+"""The launcher in a pod: fetches the micro's bundle, then keeps its process as launch.py does, and says how it ended.
+
+Takes launch.py's arguments; standard library only. In the environment: FREEHOLD_BUNDLE_URL, _TOKEN, _DIGEST, and
+FREEHOLD_MEMORY_MIB for its words. The app sees none of them.
+"""
+
+import importlib
+import os
+import signal
+import sys
+from pathlib import Path
+
+if not __package__:  # started as a script, isolated from everything else (PEP 366)
+    sys.path[:0] = [str(Path(__file__).resolve().parent.parent), "/opt/freehold/lib"]
+    __package__ = Path(__file__).resolve().parent.name
+    importlib.import_module(__package__)
+
+from . import fetch, launch  # noqa: E402
+from .keeping import Outcome, keep  # noqa: E402
+from .relay import Listening  # noqa: E402
+
+BUNDLES = Path("/bundle")
+DRAIN_S = 1.5  # other pods' proxies still send new connections for a moment after TERM
+
+
+def main(arguments: list[str]) -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # process 1 would not hear it otherwise
+    options, command = launch.parse(arguments)
+    outcome = Outcome()
+    source = fetch.Source.from_environment()
+    try:
+        bundle = fetch.unpacked(source, BUNDLES)
+    except fetch.Unavailable as error:
+        return outcome.end(f"could not be prepared: {error}", 78)
+    options["--bundle"] = [str(bundle)]
+    port = int(options["--port"][0])
+    environment = launch.prepare(_without_ours(dict(os.environ)), options)
+    os.chdir(launch.under(options["--bundle"][0], options["--root"][0]))
+    listening = Listening(port)
+    code = keep(("/bin/sh", "-c", command), environment, outcome, on_wait=listening.look, drain_s=DRAIN_S)
+    return outcome.end(_ending(code, outcome, listening), code)
+
+
+def _ending(code: int, outcome: Outcome, listening: Listening) -> str:
+    reason = outcome.describe(code, os.environ.get("FREEHOLD_MEMORY_MIB", ""))
+    return reason if listening.seen else f"{reason} before it listened on port {listening.port}"
+
+
+def _without_ours(environment: dict[str, str]) -> dict[str, str]:
+    ours = ("FREEHOLD_BUNDLE_URL", "FREEHOLD_BUNDLE_TOKEN", "FREEHOLD_BUNDLE_DIGEST", "FREEHOLD_MEMORY_MIB")
+    return {name: value for name, value in environment.items() if name not in ours}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,98 @@
+"""The lane on a real Kubernetes: the one that KUBECONFIG names, by default the testbed of this machine.
+
+On another cluster FREEHOLD_TEST_IMAGES (JSON: runtime → image) and FREEHOLD_TEST_BUNDLE_HOST (how pods reach this machine)
+say what the testbed knows by itself.
+"""
+
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from k8s.bundles.client import ResultsClient
+from k8s.bundles.server import BundleServer
+from k8s.cell import Cell
+from k8s.cluster import Cluster
+from k8s.kube.api import Api, path
+from k8s.kube.driver import KubeCluster
+from k8s.testbed import node, runtime_images
+from k8s.testbed.place import here
+from tests.contract.lanes import fetched, packed, put, until, zipped
+
+_BRIDGE_ADDRESS = "10.244.0.1"
+_RETRIED_S = 3.0
+
+
+class KubernetesLane:
+    """An installation of its own in the cluster, with a bundle server in this process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.kubeconfig = os.environ["KUBECONFIG"]
+        self.on_testbed = Path(self.kubeconfig).resolve() == here().kubeconfig
+        self.store, self.key = folder / "store", secrets.token_bytes(32)
+        port = _free_port()
+        host = os.environ.get("FREEHOLD_TEST_BUNDLE_HOST", _BRIDGE_ADDRESS)
+        self.cell = Cell(str(uuid.uuid4()), _images(), f"http://{host}:{port}", port_ranges=False, request_percent=5)
+        self.results = ResultsClient(f"http://127.0.0.1:{port}", self.key)
+        self.api = Api(self.kubeconfig, None)
+        self.driver = self._driver()
+        self.server = BundleServer(("0.0.0.0", port), self.store, self.key, self.driver)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def cluster(self) -> Cluster:
+        return self.driver
+
+    def artifact(self, files: Mapping[str, str]) -> str:
+        return put(self.store, packed(files))
+
+    def source(self, files: Mapping[str, str]) -> str:
+        return put(self.store, zipped(files))
+
+    def get(self, upstream: str, path: str = "/") -> str:
+        """A proxy on every node learns of a Ready pod a moment later: the gate, too, tries a refused connection again."""
+        deadline = time.monotonic() + _RETRIED_S
+        while True:
+            try:
+                return fetched(upstream, path)
+            except ConnectionRefusedError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    def crash(self) -> None:
+        """What turns specs into processes are Kubernetes' own programs. Those of somebody else's cluster are left alone."""
+        if self.on_testbed:
+            node.crash(here())
+        self.driver = self.server.wishes = self._driver()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        for namespace in self._namespaces():
+            self.api.delete(path("Namespace", name=namespace["metadata"]["name"]))
+        until(lambda: not self._namespaces(), 120)
+
+    def _namespaces(self) -> list[dict[str, object]]:
+        return self.api.items(path("Namespace"), f"freehold/installation={self.cell.installation}", metadata_only=True)
+
+    def _driver(self) -> KubeCluster:
+        return KubeCluster(self.api, self.cell, self.key, self.results)
+
+
+def _images() -> dict[str, str]:
+    named = os.environ.get("FREEHOLD_TEST_IMAGES")
+    if named:
+        return dict(json.loads(named))
+    return runtime_images.ensure(here())
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])

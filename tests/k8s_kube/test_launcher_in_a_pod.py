@@ -1,0 +1,87 @@
+"""The launcher's part that only pods need, run as it runs there but for the container around it."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+KEEP = """
+import os, sys
+from pathlib import Path
+from k8s.runtimes.launcher import keeping
+keeping.TERMINATION_LOG = Path(sys.argv[1])
+outcome = keeping.Outcome()
+timeout_s = float(sys.argv[3]) if len(sys.argv) > 3 else None
+code = keeping.keep(("/bin/sh", "-c", sys.argv[2]), dict(os.environ), outcome, drain_s=0.2, timeout_s=timeout_s)
+sys.exit(outcome.end(outcome.describe(code, "64"), code))
+"""
+
+
+def keep(log: Path, command: str, *more: str) -> "subprocess.Popen[bytes]":
+    argv = (sys.executable, "-c", textwrap.dedent(KEEP), str(log), command, *more)
+    return subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE)
+
+
+def ended(process: "subprocess.Popen[bytes]") -> tuple[int, list[bytes]]:
+    out, _ = process.communicate(timeout=20)
+    return process.returncode, out.splitlines()
+
+
+def runs(pid: int) -> bool:
+    """Not gone, and not waiting for this machine's first process to take note of its end."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_output_and_errors_are_told_apart_in_one_stream(tmp_path: Path) -> None:
+    code, lines = ended(keep(tmp_path / "log", "echo said; echo complained >&2; printf unfinished"))
+    assert code == 0
+    assert sorted(lines) == [b"e complained", b"o said", b"o unfinished", b"s exited with code 0"]
+
+
+def test_the_way_it_ended_and_its_last_words_are_left_for_the_cluster(tmp_path: Path) -> None:
+    code, _ = ended(keep(tmp_path / "log", "echo no settings file; exit 3"))
+    assert code == 3
+    assert (tmp_path / "log").read_text() == "exited with code 3\nno settings file"
+
+
+def test_a_line_of_any_length_arrives_in_pieces_that_no_runtime_cuts(tmp_path: Path) -> None:
+    _, lines = ended(keep(tmp_path / "log", "head -c 40000 /dev/zero | tr '\\0' x; echo"))
+    parts = [line[2:] for line in lines if line.startswith(b"o ")]
+    assert b"".join(parts) == b"x" * 40_000
+    assert max(map(len, parts)) < 16_000
+
+
+@pytest.mark.parametrize(("command", "code"), [("sleep 60", 143), ("trap 'exit 5' TERM; sleep 60 & wait", 5)])
+def test_being_asked_to_end_reaches_the_app(tmp_path: Path, command: str, code: int) -> None:
+    process = keep(tmp_path / "log", f"echo up; {command}")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"o up\n"
+    asked = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert ended(process)[0] == code
+    assert time.monotonic() - asked >= 0.2  # others may still send requests for so long
+
+
+def test_an_app_over_its_time_is_ended_with_all_it_started(tmp_path: Path) -> None:
+    code, lines = ended(keep(tmp_path / "log", "sleep 60 & echo $!; wait", "0.5"))
+    assert code == 124
+    child = int(lines[0].removeprefix(b"o "))
+    deadline = time.monotonic() + 10
+    while runs(child):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_what_an_app_leaves_behind_does_not_hold_its_end_up(tmp_path: Path) -> None:
+    began = time.monotonic()
+    code, _ = ended(keep(tmp_path / "log", "sleep 3 & exit 4"))
+    assert code == 4
+    assert time.monotonic() - began < 10

@@ -1,0 +1,136 @@
+"""What the policies of a cloud allow, computed as Kubernetes would: every allowed way is listed, and there is no other."""
+
+import ipaddress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from k8s.cell import Cell
+from k8s.manifests.network import policies
+from tests.k8s_kube.specs import CELL, CLOUD
+
+PROVIDER = {"freehold/installation": CELL.installation, "freehold/role": "provider"}
+OWN = {"freehold/installation": CELL.installation, "freehold/cloud": "c1"}
+
+
+def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    return labels.items() >= selector.get("matchLabels", {}).items()
+
+
+def is_peer(peer: dict[str, Any], other: "Pod | str") -> bool:
+    if isinstance(other, str):
+        block, address = peer.get("ipBlock"), ipaddress.ip_address(other)
+        if not block or address not in ipaddress.ip_network(block["cidr"]):
+            return False
+        return not any(address in ipaddress.ip_network(cidr) for cidr in block.get("except", []))
+    if "ipBlock" in peer:
+        return False
+    near = "namespaceSelector" not in peer and other.namespace == OWN
+    far = "namespaceSelector" in peer and selects(peer["namespaceSelector"], other.namespace)
+    return (near or far) and selects(peer.get("podSelector", {}), other.labels)
+
+
+def is_port(ports: list[dict[str, Any]], number: int, protocol: str) -> bool:
+    return not ports or any(
+        p["protocol"] == protocol and p["port"] <= number <= p.get("endPort", p["port"]) for p in ports
+    )
+
+
+class Pod:
+    def __init__(self, role: str, namespace: dict[str, str] = OWN, **labels: str) -> None:
+        self.labels, self.namespace = {"freehold/role": role, **labels}, namespace
+
+
+def allowed(direction: str, pod: Pod, other: Pod | str, port: int, protocol: str = "TCP", cell: Cell = CELL) -> bool:
+    """direction: "ingress" or "egress" of `pod`, which is in the cloud."""
+    word = "from" if direction == "ingress" else "to"
+    mine = [p["spec"] for p in policies(CLOUD, cell) if selects(p["spec"]["podSelector"], pod.labels)]
+    assert any(direction.capitalize() in spec["policyTypes"] for spec in mine)  # else everything would be allowed
+    rules = [rule for spec in mine for rule in spec.get(direction, [])]
+    return any(any(is_peer(p, other) for p in r[word]) and is_port(r.get("ports", []), port, protocol) for r in rules)
+
+
+APP, BUILD, DATA, STRANGER = Pod("app"), Pod("build"), Pod("data"), Pod("whatever")
+GATE, BUNDLES = Pod("gate", PROVIDER), Pod("bundles", PROVIDER)
+FALSE_GATE = Pod("gate", {"freehold/installation": CELL.installation, "freehold/cloud": "c2"})
+NEIGHBOUR = Pod("app", {"freehold/installation": CELL.installation, "freehold/cloud": "c2"})
+DNS = Pod("", {}, **{"k8s-app": "kube-dns"})
+
+
+def test_only_the_gate_reaches_apps_and_only_on_their_port() -> None:
+    askers = [GATE, BUNDLES, FALSE_GATE, NEIGHBOUR, APP, BUILD, DATA, DNS, "203.0.113.9"]
+    assert [who for who in askers if allowed("ingress", APP, who, 8080)] == [GATE]
+    assert not allowed("ingress", APP, GATE, 22)
+
+
+def test_the_data_server_is_reached_by_the_gate_and_the_clouds_own_apps() -> None:
+    askers = [GATE, FALSE_GATE, NEIGHBOUR, APP, BUILD, "203.0.113.9"]
+    assert [who for who in askers if allowed("ingress", DATA, who, 8080)] == [GATE, APP]
+
+
+def test_nobody_reaches_a_build() -> None:
+    assert not any(allowed("ingress", BUILD, who, 8080) for who in (GATE, APP, NEIGHBOUR, "203.0.113.9"))
+
+
+def test_a_pod_of_no_role_reaches_nobody_and_nobody_reaches_it() -> None:
+    for other in (GATE, BUNDLES, APP, DATA, DNS, "203.0.113.9"):
+        assert not allowed("egress", STRANGER, other, 443)
+        assert not allowed("ingress", STRANGER, other, 8080)
+
+
+def test_apps_reach_the_gate_the_bundles_their_data_and_names_but_no_app() -> None:
+    ways = [(GATE, 443), (BUNDLES, 8009), (DATA, 8080), (DNS, 53)]
+    assert all(allowed("egress", APP, other, port) for other, port in ways)
+    assert allowed("egress", APP, DNS, 53, "UDP")
+    assert not any(allowed("egress", APP, other, 8080) for other in (APP, NEIGHBOUR, BUILD, FALSE_GATE))
+
+
+def test_builds_reach_registries_and_bundles_but_neither_gate_nor_data() -> None:
+    assert allowed("egress", BUILD, "93.184.216.34", 443)
+    assert allowed("egress", BUILD, BUNDLES, 8009)
+    assert not any(allowed("egress", BUILD, other, 8080) for other in (GATE, DATA, APP))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *(
+            "10.96.0.1",
+            "10.1.2.3",
+            "127.0.0.1",
+            "169.254.169.254",
+            "172.20.0.1",
+            "192.168.1.1",
+            "100.64.1.1",
+            "0.1.2.3",
+        ),
+        *(
+            "224.0.0.1",
+            "255.255.255.255",
+            "198.51.100.9",
+            "::1",
+            "fd00:ec2::254",
+            "fe80::1",
+            "64:ff9b::a00:1",
+            "2002:a00:1::1",
+        ),
+    ],
+)
+def test_private_link_local_and_metadata_addresses_are_out_of_reach(address: str) -> None:
+    for port in (80, 443, 6443, 10250):
+        assert not allowed("egress", APP, address, port)
+        assert not allowed("egress", BUILD, address, port)
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "203.0.113.200", "2606:2800:220:1::1"])
+@pytest.mark.parametrize("ranges", [True, False])
+def test_the_public_internet_is_reached_but_for_mail(address: str, ranges: bool) -> None:
+    cell = replace(CELL, port_ranges=ranges)
+    assert all(allowed("egress", APP, address, port, cell=cell) for port in (80, 443, 8443, 5432))
+    assert not any(allowed("egress", APP, address, port, cell=cell) for port in (25, 465, 587, 2525))
+
+
+def test_only_known_ports_are_open_where_the_server_knows_no_ranges() -> None:
+    assert allowed("egress", APP, "93.184.216.34", 12345)
+    assert not allowed("egress", APP, "93.184.216.34", 12345, cell=replace(CELL, port_ranges=False))
