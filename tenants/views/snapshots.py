@@ -20,9 +20,10 @@ REVISIONS = 30
 
 
 def installed(user: User) -> QuerySet[Instance]:
-    """Their instances for lists: without what only an instance's own page shows, which is most of their bytes."""
-    rows = access.instances_of(user).prefetch_related(None).select_related(None).select_related("app", "release")
-    return rows.defer("config", "log_tail", "app__description_html", "release__notes")
+    """Their instances for lists: what lists show and no more, because making the objects is what such a page costs."""
+    rows = access.instances_of(user).prefetch_related(None).select_related(None).select_related("app")
+    own = ("alias", "host", "state", "cpu_millis", "memory_mib", "storage_mib")
+    return rows.only(*own, "app__slug", "app__name", "app__title", "app__icon", "app__theme_color")
 
 
 def home(user: User) -> Context:
@@ -39,7 +40,7 @@ def home(user: User) -> Context:
 def cloud(user: User) -> Context:
     """`operation` is what is being done, or failed last, about the cloud itself."""
     cloud = access.cloud_of(user)
-    own = access.operations_of(user).filter(kind=OperationKind.CREATE_CLOUD).first()
+    own = access.operations_of(user).select_related(None).filter(kind=OperationKind.CREATE_CLOUD).first()
     return {
         "cloud": cloud,
         "instances": list(installed(user)),
@@ -50,7 +51,8 @@ def cloud(user: User) -> Context:
 
 
 def history_of(cloud: Cloud) -> QuerySet[Operation]:
-    return cloud.operations.select_related("instance")[:HISTORY]
+    shown = ("cloud", "kind", "state", "created_at", "instance__alias")
+    return cloud.operations.select_related("instance").only(*shown)[:HISTORY]
 
 
 def instance(user: User, instance_id: str) -> Context:
