@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.chaos)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def freehold() -> Iterator[Stack]:
     stack = Stack(new_home("chaos"))
     try:
@@ -31,18 +31,18 @@ def freehold() -> Iterator[Stack]:
         discard(stack.home)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def owner(freehold: Stack) -> Person:
     return Person(freehold, "owner")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def app(owner: Person) -> str:
     """The slug of an app with one process."""
     return owner.publish("recorder", RECORDER)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def keeper(owner: Person) -> str:
     """The slug of an app with a disk."""
     return owner.publish("keeper", KEEPER)

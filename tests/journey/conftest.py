@@ -15,7 +15,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.journey)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def freehold() -> Iterator[Stack]:
     stack = Stack(new_home("journey"))
     try:
@@ -32,7 +32,7 @@ def person(freehold: Stack) -> Callable[[str], Person]:
     return lambda name: Person(freehold, name)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         # Chromium's own sandbox does not start as root; what it opens here are this project's pages only.
