@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from provider.up import attach, home, machine, postgres, secretfile, status, table
+from provider.up import attach, home, machine, ports, postgres, secretfile, status, table
 from provider.up.child import SOURCE
 from provider.up.complaint import Complaint
 from provider.up.firsttime import Preparation
@@ -81,8 +81,7 @@ def _ensure_certificates(folder: Path) -> None:
 def _check_ports(place: home.Home, port: int, tls_port: int) -> None:
     machine.check_port(port, "--port")
     machine.check_port(tls_port, "--tls-port")
-    for inner in vars(place.ports).values():
-        machine.check_inner_port(inner)
+    ports.choose(place.path)
 
 
 def listen_for_signals(supervisor: Supervisor) -> None:

@@ -50,13 +50,6 @@ def check_port(port: int, option: str) -> None:
             raise Complaint(f"Port {port} is taken{_by(port)}: stop that, or choose another with {option}.") from error
 
 
-def check_inner_port(port: int) -> None:
-    try:
-        check_port(port, "--home")
-    except Complaint as complaint:
-        raise Complaint(str(complaint).replace("another with --home", "another folder with --home")) from complaint
-
-
 def _by(port: int) -> str:
     """ " by NAME (process N)" where it can be found out: as root, or for one's own processes."""
     inodes = _listening_inodes(port)

@@ -20,6 +20,7 @@ from django.db import connection
 from provider.gate import appsession
 from provider.gate.proxy import Proxy, ProxyUnavailable
 from provider.up import authority
+from tests.free_ports import free_port
 from tests.gate.wire import Door, Reply, Upstream, read_reply
 
 CONSOLE = "freehold.localhost"
@@ -33,12 +34,6 @@ def wait_until(true: Callable[[], Any], what: str, limit_s: float = 20.0) -> Any
             raise AssertionError(f"{what}: not within {limit_s} s")
         time.sleep(0.02)
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import httpx
 
 from provider.cli.transport import LocalhostTransport
 from provider.up.home import run_folder
+from tests.free_ports import free_port
 from tests.journey import traces
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
@@ -33,12 +33,6 @@ def until(look: Callable[[], T | None], limit_s: float, what: str, pause_s: floa
             return found
         assert time.monotonic() < deadline, f"after {limit_s} s still not: {what}"
         time.sleep(pause_s)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def client(**options: object) -> httpx.Client:

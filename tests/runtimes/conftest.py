@@ -19,6 +19,7 @@ import pytest
 
 from apps_catalog.store import Store
 from k8s.runtimes.python.prepare import prepare
+from tests.free_ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 UV = Path(sys.executable).parent / "uv"
@@ -64,12 +65,6 @@ class Server:
 class _Stay(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 Start = Callable[..., Server]

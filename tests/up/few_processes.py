@@ -8,7 +8,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from provider.up import command, home, status
+from provider.up import command, home, ports, status
 from provider.up.process import Probe, Process
 from provider.up.supervisor import Supervisor, end_leftovers
 from provider.up.table import bare_environment
@@ -56,6 +56,7 @@ async def run(path: Path) -> None:
     place = home.prepare(path)
     home.lock(place)
     await end_leftovers(place)
+    ports.choose(place.path)
     supervisor = Supervisor(place, table(place))
     command.listen_for_signals(supervisor)
     await status.serve(supervisor)

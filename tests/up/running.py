@@ -15,13 +15,9 @@ from typing import TypeVar
 
 from provider.up.child import SOURCE
 from provider.up.home import Home, run_folder
+from tests.free_ports import free_port
 
 Answer = TypeVar("Answer")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def until(ask: Callable[[], Answer], what: str, seconds: float = 60.0) -> Answer:
