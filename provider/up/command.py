@@ -90,13 +90,15 @@ def listen_for_signals(supervisor: Supervisor) -> None:
 
 
 async def _greet(supervisor: Supervisor, plan: table.Plan, preparation: Preparation, began: float) -> None:
-    """Say where the console is once every process that stays has answered."""
+    """Say where the console is once every process that stays has answered and the catalog is there, or cannot be."""
     staying = [member for member in supervisor.members.values() if not member.process.once]
     for member in staying:
         await member.ready.wait()
     console = f"http://{table.CONSOLE_HOST}:{plan.port}"
     preparation.done(console)
-    failing = [member.process.name for member in staying if member.state is not State.OK]
+    while any(m.process.once and m.state not in (State.DONE, State.FAILING) for m in supervisor.members.values()):
+        await asyncio.sleep(0.1)
+    failing = [m.process.name for m in supervisor.members.values() if m.state not in (State.OK, State.DONE)]
     say(f"Freehold is ready after {time.monotonic() - began:.1f} s: {console}")
     say(f"https://{table.CONSOLE_HOST}:{plan.tls_port} needs a browser that trusts {plan.home.path}/ca.pem.")
     say(f"Metrics are at http://127.0.0.1:{plan.home.ports.metrics}/metrics.")

@@ -44,14 +44,36 @@ class Preparation:
             )
 
 
+class Catalog:
+    """Whether the example apps have been published as they are now; told by the command that publishes them."""
+
+    def __init__(self, home: Path, source: Path) -> None:
+        self._stamp = home / "seeded"
+        self._fingerprint = _of_files(
+            sorted(p for p in (source / "apps_catalog" / "examples").rglob("*") if p.is_file())
+        )
+
+    @property
+    def is_published(self) -> bool:
+        return self._stamp.exists() and self._stamp.read_text() == self._fingerprint
+
+    def done(self) -> None:
+        self._stamp.write_text(self._fingerprint)
+
+
 def _fingerprint(source: Path) -> str:
-    """Of everything that migrations and collected static files depend on; names, sizes and times, so it is quick."""
+    """Of everything that migrations and collected static files depend on."""
     found = [source / "requirements" / "server.lock", source / "provider" / "settings.py"]
     for package in ("provider", "tenants", "apps_catalog"):
         found += sorted((source / package).glob("migrations/*.py"))
         found += sorted(path for path in (source / package / "static").rglob("*") if path.is_file())
+    return _of_files(found)
+
+
+def _of_files(paths: list[Path]) -> str:
+    """Names, sizes and times, so it is quick; and the environment that runs us."""
     seen = hashlib.sha256(sys.prefix.encode())
-    for path in found:
+    for path in paths:
         if path.exists():
             status = path.stat()
             seen.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())

@@ -192,8 +192,8 @@ class Supervisor:
 
     # --- asking -------------------------------------------------------------------------------------------------------
     async def components(self) -> dict[str, dict[str, str]]:
-        """Every process really asked now. Those that run once appear only while they fail."""
-        shown = [m for m in self.members.values() if not m.process.once or m.state is State.FAILING]
+        """Every process really asked now. Those that run once appear until they have ended well: ready means seeded."""
+        shown = [m for m in self.members.values() if not m.process.once or m.state is not State.DONE]
         verdicts = await asyncio.gather(*(self._ask(member) for member in shown))
         return {m.process.name: {"state": v[0], "detail": v[1]} for m, v in zip(shown, verdicts, strict=True)}
 

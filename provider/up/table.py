@@ -12,6 +12,7 @@ from pathlib import Path
 
 from provider.up import node, postgres, probes
 from provider.up.child import SOURCE
+from provider.up.firsttime import Catalog
 from provider.up.home import Home
 from provider.up.process import Process
 
@@ -215,9 +216,14 @@ def _gate(plan: Plan) -> tuple[Process, ...]:
 
 
 def services(plan: Plan) -> tuple[Process, ...]:
+    return (*_places(plan), *_django(plan), *_gate(plan), *_seed(plan))
+
+
+def _seed(plan: Plan) -> tuple[Process, ...]:
+    if Catalog(plan.home.path, SOURCE).is_published:
+        return ()
     running = ("node", "live", "worker", "beat", "observer", "gate-agent")
-    seed = Process("seed", _manage("seed"), settings(plan), after=running, once=True)
-    return (*_places(plan), *_django(plan), *_gate(plan), seed)
+    return (Process("seed", _manage("seed"), settings(plan), after=running, once=True),)
 
 
 def full(plan: Plan) -> tuple[Process, ...]:

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from apps_catalog import discovery, packing
 from apps_catalog.models import App, Release, Revision
+from provider.up.firsttime import Catalog
 from tenants.models import User
 from tenants.reconcile import advisory
 from tenants.services import installation, publish
@@ -36,6 +37,7 @@ class Command(BaseCommand):
             for folder, revision in started:
                 if revision is not None:
                     self._release(developer, folder, revision)
+        Catalog(settings.FREEHOLD_HOME, settings.BASE_DIR).done()
 
     def _start(self, developer: User, folder: Path) -> Revision | None:
         """Set building what is not published yet; None if the catalog has it as it is."""
