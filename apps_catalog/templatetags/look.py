@@ -1,7 +1,7 @@
 """How things look in templates: drawn icons, icons of apps, amounts. No queries, no marking of people's text as safe."""
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import sha256
 
 import nh3
@@ -35,6 +35,7 @@ _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 @register.simple_tag
+@cache  # as many as there are drawings
 def icon(name: str) -> SafeString:
     """One of our drawings; hidden from screen readers, since words stand beside it."""
     return format_html(

@@ -1,6 +1,7 @@
 """States, times and addresses of tenants' things in templates. No queries."""
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from django import template
 from django.utils import timezone
@@ -38,6 +39,7 @@ _TITLES = {
 
 
 @register.simple_tag
+@lru_cache(maxsize=64)  # a page of thirty apps shows sixty pills of five kinds
 def state(value: str, working: bool = False) -> SafeString:
     """A state as a pill: its name, and a dot whose colour only repeats it. working: `running` means work in progress."""
     tone = "idle"
