@@ -33,8 +33,8 @@ def require_id(value: str) -> str:
     return value
 
 
-def check_instance(spec: InstanceSpec) -> None:
-    """Raises Permanent."""
+def check_shape(spec: InstanceSpec) -> None:
+    """What no driver can run, wherever it puts things. Raises Permanent."""
     require_id(spec.cloud_id)
     require_id(spec.instance_id)
     if spec.replicas not in (0, 1):
@@ -43,16 +43,22 @@ def check_instance(spec: InstanceSpec) -> None:
     if not names or len(set(names)) != len(names):
         raise Permanent("an instance needs micros, each with a name of its own")
     for micro in spec.micros:
-        _check_micro(micro)
+        if not _MICRO.fullmatch(micro.name):
+            raise Permanent(f"“{micro.name[:80]}” is not a micro's name")
+        if micro.kind is MicroKind.PROCESS and not micro.command:
+            raise Permanent(f"the micro “{micro.name}” has no command")
+
+
+def check_instance(spec: InstanceSpec) -> None:
+    """Raises Permanent for what cannot be run in containers."""
+    check_shape(spec)
+    for micro in spec.micros:
+        _check_environment(micro)
     if spec.volume and _reserved(spec.volume.path):
         raise Permanent(f"“{spec.volume.path}” cannot be a volume: it is relative or belongs to the system")
 
 
-def _check_micro(micro: MicroSpec) -> None:
-    if not _MICRO.fullmatch(micro.name):
-        raise Permanent(f"“{micro.name[:80]}” is not a micro's name")
-    if micro.kind is MicroKind.PROCESS and not micro.command:
-        raise Permanent(f"the micro “{micro.name}” has no command")
+def _check_environment(micro: MicroSpec) -> None:
     for name, value in micro.env.items():
         if not _ENV_NAME.fullmatch(name) or "\0" in value:
             raise Permanent(

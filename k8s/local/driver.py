@@ -6,7 +6,6 @@ known.
 
 import contextlib
 import json
-import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from k8s.checks import check_shape, require_id
 from k8s.errors import NotFound, Permanent, Temporary
 from k8s.local import artifacts, documents, logfiles, sandbox_volume
 from k8s.local.documents import BuildDocument, CloudDocument, InstanceDocument
@@ -30,14 +30,10 @@ from k8s.specs import (
     JobPhase,
     JobStatus,
     LogLine,
-    MicroKind,
     MicroPhase,
-    MicroSpec,
     MicroStatus,
 )
 
-_ID = re.compile(r"[a-z0-9]{1,40}")
-_MICRO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _ANSWER_S = 5.0
 
 
@@ -61,7 +57,7 @@ class LocalCluster:
         self._store = store
 
     def ensure_cloud(self, spec: CloudSpec) -> None:
-        _require_id(spec.cloud_id)
+        require_id(spec.cloud_id)
         with documents.locked(self._home.cloud_lock(spec.cloud_id)):
             known = self._cloud(spec.cloud_id)
             if known and known.deleting:
@@ -76,7 +72,7 @@ class LocalCluster:
         return self._cloud(cloud_id) is not None
 
     def delete_cloud(self, cloud_id: str) -> None:
-        with documents.locked(self._home.cloud_lock(_require_id(cloud_id))):
+        with documents.locked(self._home.cloud_lock(require_id(cloud_id))):
             known = self._cloud(cloud_id)
             if known is None or known.deleting:
                 return
@@ -98,7 +94,7 @@ class LocalCluster:
         return True
 
     def delete_instance(self, cloud_id: str, instance_id: str, *, delete_volume: bool) -> None:
-        file = self._home.instance_document(_require_id(cloud_id), _require_id(instance_id))
+        file = self._home.instance_document(require_id(cloud_id), require_id(instance_id))
         with documents.locked(self._home.cloud_lock(cloud_id)):
             known = documents.read(file, InstanceDocument)
             if known is None and not self._has_volume(cloud_id, instance_id, wanted=delete_volume):
@@ -166,9 +162,9 @@ class LocalCluster:
         return logfiles.follow(sources, tail, lambda: not self.instance_exists(cloud_id, instance_id), stop)
 
     def run_build(self, spec: BuildSpec) -> None:
-        _require_id(spec.job_id)
+        require_id(spec.job_id)
         artifacts.path_of(self._store, spec.source)
-        file = self._home.build_document(_require_id(spec.cloud_id), spec.job_id)
+        file = self._home.build_document(require_id(spec.cloud_id), spec.job_id)
         with documents.locked(self._home.cloud_lock(spec.cloud_id)):
             self._require_cloud(spec.cloud_id)
             known = documents.read(file, BuildDocument)
@@ -194,7 +190,7 @@ class LocalCluster:
         return logfiles.follow({"build": source}, 1_000_000, lambda: self._build_over(cloud_id, job_id), stop)
 
     def delete_build(self, cloud_id: str, job_id: str) -> None:
-        file = self._home.build_document(_require_id(cloud_id), _require_id(job_id))
+        file = self._home.build_document(require_id(cloud_id), require_id(job_id))
         with documents.locked(self._home.cloud_lock(cloud_id)):
             known = documents.read(file, BuildDocument)
             if known is None or known.deleting:
@@ -269,31 +265,13 @@ def _unseen(spec: InstanceSpec) -> InstanceStatus:
     return InstanceStatus(spec.instance_id, spec.cloud_id, 0, spec.restart, micros)
 
 
-def _require_id(value: str) -> str:
-    if not _ID.fullmatch(value):
-        raise Permanent(f"“{value[:80]}” is not an id: lower-case letters and digits, at most 40")
-    return value
-
-
 def _check(spec: InstanceSpec) -> None:
     """Raises Permanent for what can never run here."""
-    _require_id(spec.cloud_id)
-    _require_id(spec.instance_id)
-    if spec.replicas not in (0, 1):
-        raise Permanent("an instance has 0 or 1 replicas")
-    names = [micro.name for micro in spec.micros]
-    if not names or len(set(names)) != len(names):
-        raise Permanent("an instance needs micros, each with a name of its own")
+    check_shape(spec)
     for micro in spec.micros:
-        _check_micro(micro)
+        if any("\0" in name + value or "=" in name or not name for name, value in micro.env.items()):
+            raise Permanent(
+                f"the environment of the micro “{micro.name}” holds a name or value that no process can have"
+            )
     if spec.volume and reserved(spec.volume.path):
         raise Permanent(f"“{spec.volume.path}” cannot be a volume: it is relative or belongs to the sandbox")
-
-
-def _check_micro(micro: MicroSpec) -> None:
-    if not _MICRO.fullmatch(micro.name):
-        raise Permanent(f"“{micro.name[:80]}” is not a micro's name")
-    if micro.kind is MicroKind.PROCESS and not micro.command:
-        raise Permanent(f"the micro “{micro.name}” has no command")
-    if any("\0" in name + value or "=" in name or not name for name, value in micro.env.items()):
-        raise Permanent(f"the environment of the micro “{micro.name}” holds a name or value that no process can have")
