@@ -33,6 +33,7 @@ _TITLES = {
     "install": "Installing",
     "restart": "Restarting",
     "update": "Updating",
+    "rollback": "Going back",
     "remove": "Removing",
     "build": "Building",
 }
