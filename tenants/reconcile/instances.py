@@ -15,7 +15,7 @@ from k8s.specs import InstanceSpec, InstanceStatus, MicroPhase
 from tenants import feed, steps
 from tenants.live import announce
 from tenants.models import Instance, Operation, OperationKind, Wanted
-from tenants.reconcile import cluster, halting
+from tenants.reconcile import cluster, halting, versions
 from tenants.reconcile.advisory import held
 from tenants.reconcile.specs import cloud_spec, instance_spec
 from tenants.states import CloudState, InstanceState, move
@@ -67,7 +67,9 @@ def _run(instance: Instance, operation: Operation | None) -> None:
         with transaction.atomic():
             steps.finish(operation, "start")
             steps.start(operation, "address")
-    _settle(instance, operation, status)
+    if _settle(instance, operation, status):
+        # Back to the version before, at once: an address must not wait for the sweep.
+        _reconcile(instance.pk)
 
 
 def _observed(instance: Instance) -> InstanceStatus | None:
@@ -87,19 +89,39 @@ def _apply(instance: Instance, spec: InstanceSpec) -> None:
 
 
 @transaction.atomic
-def _settle(instance: Instance, operation: Operation | None, status: InstanceStatus) -> None:
-    """Write down what was seen, unless something else is wanted by now: then it is the past's."""
-    row = Instance.objects.select_for_update().get(pk=instance.pk)
+def _settle(instance: Instance, operation: Operation | None, status: InstanceStatus) -> bool:
+    """Write down what was seen, unless something else is wanted by now: then it is the past's.
+
+    Returns True when an update failed and the version before is wanted again.
+    """
+    row = _locked(instance.pk)
     if row.generation != instance.generation or row.wanted != instance.wanted:
-        return
-    differs = _write_micros(row, status)
+        return False
+    if status.failed and row.reverts:
+        _go_back(row, operation, *_complaint(status))
+        return True
+    differs = status.ready and row.observed_generation != row.generation and versions.bring_rows_up(row)
+    differs |= _write_micros(row, status)
     if status.failed:
-        differs |= _failed(row, operation, status)
+        differs |= _fail(row, operation, *_complaint(status))
     elif status.ready:
         differs |= _running(row, operation)
     if differs:
         feed.changed(row.pk)
         announce(row.cloud_id, row.pk)
+    return False
+
+
+def _locked(instance_id: str) -> Instance:
+    rows = Instance.objects.select_for_update(of=("self",))
+    return rows.select_related("revision", "previous_revision", "previous_release").get(pk=instance_id)
+
+
+def _go_back(row: Instance, operation: Operation | None, reason: str, log_tail: str) -> None:
+    log.warning("update_reverted cloud=%s instance=%s reason=%s", row.cloud_id, row.pk, reason)
+    versions.go_back(row, reason, _clean(log_tail))
+    steps.fail(operation, reason)
+    announce(row.cloud_id, row.pk)
 
 
 def _write_micros(row: Instance, status: InstanceStatus) -> bool:
@@ -119,26 +141,33 @@ def _write_micros(row: Instance, status: InstanceStatus) -> bool:
 def _running(row: Instance, operation: Operation | None) -> bool:
     settled = row.state == InstanceState.RUNNING and row.observed_generation == row.generation
     if row.state != InstanceState.RUNNING:
-        move(row, InstanceState.RUNNING, state_reason="", log_tail="", observed_generation=row.generation)
+        log_tail = row.log_tail if row.update_error else ""  # that of the update which failed
+        changes: dict[str, Any] = {"state_reason": "", "log_tail": log_tail, "reverts": False}
+        move(row, InstanceState.RUNNING, observed_generation=row.generation, **changes)
     elif not settled:
         Instance.objects.filter(pk=row.pk).update(observed_generation=row.generation)
     steps.succeed(operation)
     return not settled
 
 
-def _failed(row: Instance, operation: Operation | None, status: InstanceStatus) -> bool:
+def _complaint(status: InstanceStatus) -> tuple[str, str]:
+    """(why it failed, its last lines)."""
     worst = next(micro for micro in status.micros if micro.phase is MicroPhase.FAILED)
     reason = worst.reason or "It stopped and did not start again."
     if len(status.micros) > 1:
         reason = f"{worst.name}: {reason}"
-    return _fail(row, operation, reason, worst.log_tail)
+    return reason, worst.log_tail
+
+
+def _clean(log_tail: str) -> str:
+    return log_tail[-LOG_TAIL_LIMIT:].replace("\x00", "�")
 
 
 def _fail(row: Instance, operation: Operation | None, reason: str, log_tail: str = "") -> bool:
     settled = row.state == InstanceState.FAILED and row.observed_generation == row.generation
     changes: dict[str, Any] = {
         "state_reason": reason,
-        "log_tail": log_tail[-LOG_TAIL_LIMIT:].replace("\x00", "�"),
+        "log_tail": _clean(log_tail),
         "observed_generation": row.generation,
     }
     if row.state != InstanceState.FAILED:
@@ -185,8 +214,11 @@ def _later(instance: Instance, operation: Operation | None, why: str, retry_afte
 @transaction.atomic
 def _give_up(instance: Instance, operation: Operation | None, reason: str) -> None:
     log.error("instance_failed cloud=%s instance=%s reason=%s", instance.cloud_id, instance.pk, reason)
-    row = Instance.objects.select_for_update().get(pk=instance.pk)
+    row = _locked(instance.pk)
     if row.generation != instance.generation:
+        return
+    if row.reverts:
+        _go_back(row, operation, reason, "")
         return
     if row.wanted == Wanted.REMOVED:
         Instance.objects.filter(pk=row.pk).update(state_reason=reason, observed_generation=row.generation)
