@@ -21,7 +21,7 @@ def repair(cloud_id: str) -> bool:
         if cloud is None or cloud.observed_generation < cloud.generation:
             return True  # nobody's, or about to be made anyway
         try:
-            cluster.current().ensure_cloud(cloud_spec(cloud))
+            cluster.of(cloud.cell_id).ensure_cloud(cloud_spec(cloud))
         except Temporary as error:
             log.warning("repair_waits cloud=%s why=%s", cloud_id, error)
             return False
