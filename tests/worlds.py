@@ -124,7 +124,7 @@ class MemoryCluster:
     def list_instances(self) -> list[tuple[str, str]]:
         return [(spec.cloud_id, spec.instance_id) for spec in self.specs.values()]
 
-    def watch(self, timeout_s: float) -> Iterator[Change]:
+    def watch(self, timeout_s: float, *, resume: bool = False) -> Iterator[Change]:
         return iter(())
 
     def logs(
