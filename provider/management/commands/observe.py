@@ -13,6 +13,7 @@ from django.db import Error, close_old_connections, connection
 
 from k8s.errors import ClusterError
 from k8s.specs import Change
+from provider.pulse import touch
 from tenants.reconcile import advisory, builds, cluster, instances
 from tenants.tasks import enqueue_build_now
 
@@ -44,6 +45,7 @@ class Command(BaseCommand):
 
     def _lead(self) -> None:
         """Take the lead and keep it until the database's connection, and the lock with it, is lost."""
+        touch("observer")
         try:
             with advisory.held("observer", wait_s=LONGEST_WAIT_S) as leader:
                 if leader:
@@ -90,6 +92,7 @@ def take(change: Change) -> None:
 
 
 def pulse() -> None:
+    touch("observer")
     try:
         _client().set(PULSE_KEY, f"{time.time():.3f}", ex=PULSE_EXPIRES_S)
     except redis.RedisError as error:
