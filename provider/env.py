@@ -16,11 +16,11 @@ def text(name: str, default: str | None = None) -> str:
 
 
 def integer(name: str, default: int) -> int:
+    """Never a negative one."""
     value = text(name, str(default))
-    try:
-        return int(value)
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.") from error
+    if not (value.isascii() and value.isdigit()):
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.")
+    return int(value)
 
 
 def boolean(name: str, default: bool) -> bool:
@@ -40,3 +40,11 @@ def choice(name: str, allowed: tuple[str, ...], default: str) -> str:
 def names(name: str, default: str = "") -> list[str]:
     """A comma-separated list; blanks are dropped."""
     return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
+
+
+def pairs(name: str) -> list[tuple[str, str]]:
+    """`key=value` by blanks; values may hold further signs of equality."""
+    found = [part.partition("=") for part in os.environ.get(name, "").split()]
+    if any(not (key and value) for key, _, value in found):
+        raise ImproperlyConfigured(f"{name} must be NAME=VALUE, several by blanks.")
+    return [(key, value) for key, _, value in found]

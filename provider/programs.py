@@ -6,7 +6,7 @@ that its Service in k8s/deploy names, and keeps its files where FREEHOLD_HOME an
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 _SOURCE = Path(__file__).resolve().parent.parent
@@ -67,14 +67,15 @@ def tables() -> tuple[str, ...]:
     return manage("migrate", "--check")
 
 
-def static(host: str, port: int, store: Path, bundles: Path) -> tuple[str, ...]:
-    """store: artifacts by digest. bundles: where they are unpacked."""
-    folders = ("--store", str(store), "--bundles", str(bundles))
-    return module("k8s.runtimes.static", "--listen", f"{host}:{port}", *folders)
+def static(host: str, port: int, store: Path, unpacked: Path, *, clears: bool) -> tuple[str, ...]:
+    """store: artifacts by digest. clears: it deletes what nobody wants of `unpacked`, since nobody else does."""
+    folders = ("--store", str(store), "--bundles", str(unpacked))
+    return module("k8s.runtimes.static", "--listen", f"{host}:{port}", *folders, *(("--clears",) if clears else ()))
 
 
-def bundles(host: str, port: int, store: Path) -> tuple[str, ...]:
-    return module("k8s.bundles", "--listen", f"{host}:{port}", "--store", str(store))
+def bundles(hosts: Sequence[str], port: int, store: Path) -> tuple[str, ...]:
+    listening = [word for host in hosts for word in ("--listen", f"{host}:{port}")]
+    return module("k8s.bundles", *listening, "--store", str(store))
 
 
 def _granian(interface: str, application: str, host: str, port: int, *more: str) -> tuple[str, ...]:
@@ -91,8 +92,8 @@ IN_A_POD: dict[str, Callable[[Path, Path], tuple[str, ...]]] = {
     "observer": lambda home, run: observer(),
     "gate": lambda home, run: gate(),
     "gate-agent": lambda home, run: gate_agent(),
-    "static": lambda home, run: static(_EVERYWHERE, STATIC, home / "store", home / "unpacked"),
-    "bundles": lambda home, run: bundles(_EVERYWHERE, BUNDLES, home / "store"),
+    "static": lambda home, run: static(_EVERYWHERE, STATIC, home / "store", home / "unpacked", clears=True),
+    "bundles": lambda home, run: bundles((_EVERYWHERE,), BUNDLES, home / "store"),
     "prepare": lambda home, run: prepare(),
     "tables": lambda home, run: tables(),
 }

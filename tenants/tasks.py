@@ -9,7 +9,7 @@ from celery import Task, shared_task
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from tenants.reconcile import builds, clouds, instances, orphans, unsettled
+from tenants.reconcile import builds, closing, clouds, instances, orphans, unsettled
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ def sweep() -> None:
 def tidy() -> None:
     """Once a minute: report what the cluster holds without a row, and drop rows that have served."""
     orphans.look()
+    closing.look_after()
     unsettled.prune()
 
 

@@ -69,7 +69,13 @@ class MemoryCluster:
         return cloud_id in self.clouds
 
     def delete_cloud(self, cloud_id: str) -> None:
-        self.clouds.pop(cloud_id, None)
+        self._call("delete_cloud")
+        if not self.lingers:
+            self.clouds.pop(cloud_id, None)
+            inside = {spec.instance_id for spec in self.specs.values() if spec.cloud_id == cloud_id}
+            self.volumes -= inside
+            self.specs = {key: spec for key, spec in self.specs.items() if key not in inside}
+        self._called("delete_cloud")
 
     def apply_instance(self, spec: InstanceSpec) -> bool:
         self._call("apply_instance")
@@ -98,11 +104,12 @@ class MemoryCluster:
         spec = self.specs.get(instance_id)
         if spec is None:
             raise NotFound(instance_id)
-        ready, failed = self.phase is MicroPhase.READY, self.phase is MicroPhase.FAILED
+        phase = self.phase if spec.replicas else MicroPhase.STOPPED
+        ready, failed = phase is MicroPhase.READY, phase is MicroPhase.FAILED
         micros = tuple(
             MicroStatus(
                 micro.name,
-                self.phase,
+                phase,
                 upstream=f"10.0.0.{number}:8080" if ready and micro.kind is MicroKind.PROCESS else None,
                 reason="It does not listen on its port." if failed else "",
                 log_tail="Traceback\nValueError: no" if failed else "",

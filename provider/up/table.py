@@ -1,4 +1,4 @@
-"""The process table of one machine. A new process is one entry in `services`; docs/architecture.md lists them too.
+"""The process table of `manage.py up`. A new process is one entry in `services`; docs/architecture.md lists them too.
 
 A process is listed after those that it needs; stopping goes the other way.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from provider import programs
 from provider.up import node, postgres, probes
 from provider.up.child import SOURCE
+from provider.up.cluster import Kubernetes
 from provider.up.firsttime import Catalog
 from provider.up.home import Home
 from provider.up.process import Process
@@ -35,6 +36,7 @@ class Plan:
     """What one run of `manage.py up` was asked to do.
 
     preparation: what `manage.py prepare` needs in its environment, None where there is nothing to prepare.
+    cluster: where clouds are, None: on this machine.
     """
 
     home: Home
@@ -43,6 +45,7 @@ class Plan:
     database: postgres.Cluster
     secrets: Mapping[str, str]
     preparation: Mapping[str, str] | None
+    cluster: Kubernetes | None = None
 
 
 def bare_environment(home: Home) -> dict[str, str]:
@@ -76,6 +79,8 @@ def settings(plan: Plan) -> dict[str, str]:
         "REDIS_URL": f"unix://{home.redis_socket}",
         "DJANGO_SETTINGS_MODULE": "provider.settings",
     }
+    if plan.cluster:
+        fixed["CLUSTER_URL"] = plan.cluster.complete(home)
     private = {"FREEHOLD_DB_PASSWORD", "FREEHOLD_DB_OWNER_PASSWORD"}  # inside DATABASE_URL, or nobody's business
     inherited = bare_environment(home) | policy | chosen
     return inherited | {n: v for n, v in plan.secrets.items() if n not in private} | fixed
@@ -116,11 +121,19 @@ def first_steps(plan: Plan) -> tuple[Process, ...]:
 
 
 def _places(plan: Plan) -> tuple[Process, ...]:
-    """Where instances live: the node agent with what its sandboxes need, and the server of static micros."""
-    home, ports, env = plan.home, plan.home.ports, settings(plan)
+    """What brings code to where it runs, and the server of static micros."""
+    home, ports = plan.home, plan.home.ports
+    # The static server shares the folder of unpacked artifacts with the node agent, where there is one.
+    unpacked = home.path / "node" / "bundles"
+    static = programs.static(LOOPBACK, ports.static, home.path / "store", unpacked, clears=plan.cluster is not None)
+    runs = _cluster_side(plan, plan.cluster) if plan.cluster else _node(plan)
+    return (*runs, Process("static", static, bare_environment(home), probes.tcp(ports.static)))
+
+
+def _node(plan: Plan) -> tuple[Process, ...]:
+    """Instances on this machine: the node agent with what its sandboxes need."""
+    home, env = plan.home, settings(plan)
     runtime, uv = home.path / "runtime" / "python", programs.tool("uv")
-    # The static server shares the folder of unpacked artifacts with the node agent.
-    static = programs.static(LOOPBACK, ports.static, home.path / "store", home.path / "node" / "bundles")
     return (
         Process("runtime", (sys.executable, "-c", PREPARE_RUNTIME, str(runtime), uv), env, once=True),
         Process(
@@ -133,7 +146,20 @@ def _places(plan: Plan) -> tuple[Process, ...]:
             before_stop=node.shutdown(home),
             stop_timeout_s=30,
         ),
-        Process("static", static, bare_environment(home), probes.tcp(ports.static)),
+    )
+
+
+def _cluster_side(plan: Plan, cluster: Kubernetes) -> tuple[Process, ...]:
+    """Instances in pods, which fetch their code from here. They stay when this machine's part stops."""
+    port = plan.home.ports.bundles
+    return (
+        Process(
+            name="bundles",
+            argv=programs.bundles((cluster.host, LOOPBACK), port, plan.home.path / "store"),
+            env=bare_environment(plan.home) | {"CLUSTER_URL": cluster.complete(plan.home)},
+            probe=probes.http(port, "/healthz"),
+            after=tuple(process.name for process in first_steps(plan)),
+        ),
     )
 
 
@@ -177,11 +203,12 @@ def _django(plan: Plan) -> tuple[Process, ...]:
 
 def _gate(plan: Plan) -> tuple[Process, ...]:
     home, env = plan.home, settings(plan)
+    inside = plan.cluster.host if plan.cluster else node.bridge_address(home)
     return (
         Process(
             name="gate",
             argv=programs.gate(),
-            env=env | {"FREEHOLD_GATE_BRIDGE": node.bridge_address(home)},
+            env=env | {"FREEHOLD_GATE_BRIDGE": inside},
             probe=probes.tcp(plan.port),
             after=("web",),
             stop_signal=signal.SIGUSR1,  # lets running requests end
@@ -204,7 +231,7 @@ def services(plan: Plan) -> tuple[Process, ...]:
 def _seed(plan: Plan) -> tuple[Process, ...]:
     if Catalog(plan.home.path, SOURCE).is_published:
         return ()
-    running = ("node", "live", "worker", "beat", "observer", "gate-agent")
+    running = ("bundles" if plan.cluster else "node", "live", "worker", "beat", "observer", "gate-agent")
     return (Process("seed", programs.manage("seed"), settings(plan), after=running, once=True),)
 
 

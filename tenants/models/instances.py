@@ -40,6 +40,7 @@ HOLDING_COMPUTE = (
 class Instance(models.Model):
     """One installed copy.
 
+    retry_at: when the cluster, which could not or would not run it, is asked again; None: the failure is the app's own.
     Desired: revision, wanted, config, restart, generation (grows with each change of these).
     Observed: observed_generation, state, state_reason, log_tail and the micros' columns; written by reconciliation only.
     cpu_millis, memory_mib, storage_mib: what it takes of the quota, fixed when it is installed or updated.
@@ -66,6 +67,7 @@ class Instance(models.Model):
     state = models.CharField(max_length=20, choices=InstanceState.choices, default=InstanceState.INSTALLING)
     state_reason = models.TextField(blank=True)
     log_tail = models.TextField(blank=True)
+    retry_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     removed_at = models.DateTimeField(null=True, blank=True)
@@ -80,6 +82,8 @@ class Instance(models.Model):
                 name="instance_unsettled",
                 condition=models.Q(observed_generation__lt=models.F("generation")),
             ),
+            # The sweep: instances that the cluster refused, when it is time to ask again.
+            models.Index(fields=["retry_at"], name="instance_refused", condition=models.Q(retry_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

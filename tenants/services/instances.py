@@ -126,6 +126,11 @@ def restart_instance(actor: User, instance: Instance) -> Operation:
     return _bring_up(actor, locked, OperationKind.RESTART, restart=F("restart") + 1)
 
 
+def start_again(actor: User, instance: Instance) -> Operation:
+    """Bring up what was stopped because its cloud was closing. In the transaction that locked the cloud's row."""
+    return _bring_up(actor, _lock(instance), OperationKind.RESTART)
+
+
 @transaction.atomic
 def change_instance(
     actor: User, instance: Instance, *, alias: str | None = None, config: Mapping[str, Any] | None = None

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.text import slugify
 
-from apps_catalog import bundles, discovery, icons
+from apps_catalog import bundles, discovery, erasing, icons
 from apps_catalog.blueprint import spacefile_of
 from apps_catalog.discovery import Discovery, DiscoveryErrors
 from apps_catalog.identifiers import random_letters
@@ -99,6 +99,9 @@ def upload_revision(actor: User, app: App, file: BinaryIO, as_of: datetime | Non
 def add_revision(actor: User, app: App, upload: Upload, as_of: datetime | None = None) -> tuple[Revision, Operation]:
     """The rows of an accepted upload. Twice makes two revisions (the second reuses what the first built)."""
     cloud = quota.lock(access.cloud_of(actor).pk)
+    erasing.hold(upload.source)
+    if not store().has(upload.source):
+        raise Conflict("bundle_gone", "The same content was being erased just now. Upload it again.")
     built = Revision.objects.filter(app=app, source=upload.source, as_of=as_of, state=RevisionState.READY).first()
     revision = Revision(
         app=app,

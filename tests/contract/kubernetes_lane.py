@@ -29,7 +29,7 @@ from k8s.testbed.place import here
 from tests.contract.identities import Identities
 from tests.contract.lanes import fetched, packed, put, until, zipped
 
-_BRIDGE_ADDRESS = "10.244.0.1"
+BRIDGE_ADDRESS = "10.244.0.1"
 _RETRIED_S = 3.0
 
 
@@ -41,8 +41,8 @@ class KubernetesLane:
         self.on_testbed = Path(self.admin).resolve() == here().kubeconfig
         self.store, self.key = folder / "store", secrets.token_bytes(32)
         port = _free_port()
-        host = os.environ.get("FREEHOLD_TEST_BUNDLE_HOST", _BRIDGE_ADDRESS)
-        self.cell = Cell(str(uuid.uuid4()), _images(), f"http://{host}:{port}", port_ranges=False, request_percent=5)
+        host = os.environ.get("FREEHOLD_TEST_BUNDLE_HOST", BRIDGE_ADDRESS)
+        self.cell = Cell(str(uuid.uuid4()), images(), f"http://{host}:{port}", port_ranges=False, request_percent=5)
         self.identities = Identities(self.admin, folder, self.cell.installation[:8])
         self.kubeconfig = self.identities.kubeconfig("worker")
         self.results = ResultsClient(f"http://127.0.0.1:{port}", self.key)
@@ -94,7 +94,7 @@ class KubernetesLane:
         return KubeCluster(Api(self.identities.kubeconfig(account), None), self.cell, self.key, self.results)
 
 
-def _images() -> dict[str, str]:
+def images() -> dict[str, str]:
     named = os.environ.get("FREEHOLD_TEST_IMAGES")
     if named:
         return dict(json.loads(named))
