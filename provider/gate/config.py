@@ -13,7 +13,12 @@ from provider.gate import pages
 
 HERE = Path(__file__).resolve().parent
 # Filled by the agent over the control socket. Empty at every start, so a gate without an agent knows no host and no key.
-MAPS = ("hosts", "mounts", "upstreams", "revoked", "keys", "state")
+MAPS = (
+    *("hosts", "mounts", "upstreams", "revoked", "keys", "state"),
+    *("data", "own", "sign", "fresh", "datakeys"),  # provider/gate/feed_data.py
+)
+# Where apps reach their data: by DETA_BASE_HOST, and by what the former platform called it.
+DATA_HOSTS = ("localhost", "database.deta.sh", "drive.deta.sh", "database.deta.space")
 
 
 @dataclass(frozen=True)
@@ -92,10 +97,12 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> GateConfig:
 def render(config: GateConfig) -> str:
     """The text of haproxy.cfg."""
     paths = {"maps": config.folder, "pages": config.folder, "lua_file": HERE / "decide.lua"}
+    paths |= {"data_lua_file": HERE / "data.lua"}
     values = vars(config) | paths | {"control_socket": config.control_socket, "inner_socket": config.inner_socket}
-    values |= {"privileges": _privileges()}
+    values |= {"privileges": _privileges(), "data_hosts": " ".join(DATA_HOSTS)}
     values["console_rules"] = _fill("console.cfg.template", values).strip()
     values["instance_rules"] = _fill("instances.cfg.template", values).rstrip()
+    values["data_rules"] = _fill("data.cfg.template", values).rstrip()
     values["frontends"] = _frontends(config, values)
     return _fill("haproxy.cfg.template", values)
 

@@ -18,6 +18,8 @@ from tenants.models import (
     ApiToken,
     AppSignIn,
     Cloud,
+    Collection,
+    DataServer,
     IdempotencyRecord,
     Instance,
     Operation,
@@ -50,6 +52,7 @@ def _forget_rows(cloud: Cloud, owner: User, operation: Operation) -> None:
     if row.state != CloudState.CLOSING:
         return
     _forget_instances(row)
+    _forget_data(row)
     erasing.withdraw(owner.pk, kept=_installed_by_others(cloud))
     _forget_person(owner)
     move(row, CloudState.CLOSED, closed_at=timezone.now(), observed_generation=row.generation)
@@ -74,6 +77,13 @@ def _forget_instances(cloud: Cloud) -> None:
         instance.micros.all().delete()
         feed.changed(instance.pk)
     cloud.instances.update(config={}, log_tail="", state_reason="", alias="erased", retry_at=None)
+
+
+def _forget_data(cloud: Cloud) -> None:
+    """What the rows described went with the namespace."""
+    Collection.objects.filter(cloud=cloud).delete()
+    DataServer.objects.filter(cloud=cloud).delete()
+    feed.data_changed(cloud.pk)
 
 
 def _forget_person(owner: User) -> None:
