@@ -17,7 +17,7 @@ from tenants.live import announce
 from tenants.models import Cloud, Instance, InstanceMicro, Operation, OperationKind, Quota, User, Wanted
 from tenants.reconcile import versions
 from tenants.services import quota
-from tenants.services.collections import give_collection, take_collection
+from tenants.services.collections import give_collection, kept_collection, take_collection
 from tenants.sizes import Size, columns, needs_of
 from tenants.states import InstanceState, move
 from tenants.tasks import enqueue_instance
@@ -72,6 +72,8 @@ def plan_install(
 ) -> InstallPlan:
     """Check everything about an install but the quota; writes nothing. Raises Refused naming the field, or Http404."""
     app = access.app_for(actor, app_slug)
+    if collection_id is not None:
+        kept_collection(access.cloud_of(actor), collection_id)
     release = release_of(app, release_id, Channel(_channel(channel)))
     if release is None:
         field = "release" if release_id else "channel"
