@@ -228,5 +228,6 @@ LOGGING: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "level=%(levelname)s logger=%(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {"httpx": {"level": "WARNING"}},  # a line for every request would be one for every look at a data server
     "root": {"handlers": ["stderr"], "level": env.text("FREEHOLD_LOG_LEVEL", "INFO")},
 }

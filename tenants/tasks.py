@@ -9,7 +9,7 @@ from celery import Task, current_app, shared_task
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from tenants.reconcile import builds, closing, clouds, data_servers, instances, orphans, unsettled
+from tenants.reconcile import builds, closing, clouds, data_servers, fullness, instances, orphans, unsettled
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ def tidy() -> None:
     """Once a minute: report what the cluster holds without a row, drop rows that have served, follow new releases."""
     orphans.look()
     closing.look_after()
+    fullness.measure()
     unsettled.prune()
     for app_id in unsettled.apps_to_spread():
         _follow("spread", app_id)

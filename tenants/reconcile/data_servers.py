@@ -60,6 +60,9 @@ def reconcile(server_id: str, *, altered: bool = False) -> bool:
         if server is None or server.cloud.state not in _CARED_FOR:
             return True
         digest = program()
+        if digest is None and server.cloud.state != CloudState.ACTIVE and not server.program:
+            _write(server, DataServerState.STOPPED, "", "", observed_generation=server.generation)
+            return True  # it never ran
         if digest is None:
             log.warning("data_program_missing cloud=%s", server.cloud_id)
             return False
@@ -105,6 +108,8 @@ def _converge(server: DataServer, digest: str, altered: bool) -> None:
         elif server.upstream:
             _write(server, DataServerState(server.state), "", "")
     elif status.failed:
+        if server.state == DataServerState.FAILED and server.retry_at is not None:
+            return  # known; it is tried again then
         _write(server, DataServerState.FAILED, "", micro.reason or "It stopped and did not start again.")
     elif status.ready and micro.upstream:
         _running(server, micro.upstream, digest)

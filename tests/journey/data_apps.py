@@ -45,7 +45,7 @@ require('http').createServer(async (request, answer) => {
     await base.put({ value: 'ahoj', n: 1 }, 'greeting')
     await base.update({ n: base.util.increment(2) }, 'greeting')
     const found = await base.fetch({ 'n?gte': 3 })
-    await drive.put('a/b c.txt', { data: 'ž'.repeat(1000), contentType: 'text/plain' })
+    await drive.put('a/b c.txt', { data: 'z'.repeat(1000), contentType: 'text/plain' })
     const file = await drive.get('a/b c.txt')
     answer.end(JSON.stringify({ item: await base.get('greeting'), found: found.items, file: await file.text(),
       names: (await drive.list()).names }))
