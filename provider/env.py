@@ -18,11 +18,11 @@ def text(name: str, default: str | None = None) -> str:
 
 
 def integer(name: str, default: int) -> int:
+    """Never a negative one."""
     value = text(name, str(default))
-    try:
-        return int(value)
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.") from error
+    if not (value.isascii() and value.isdigit()):
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.")
+    return int(value)
 
 
 def boolean(name: str, default: bool) -> bool:
@@ -54,3 +54,11 @@ def keys(name: str, default: str | None = None) -> list[str]:
     if not good:
         raise ImproperlyConfigured(f"{name} must be keys of 32 bytes in URL-safe base64, separated by commas.")
     return found
+
+
+def pairs(name: str) -> list[tuple[str, str]]:
+    """`key=value` by blanks; values may hold further signs of equality."""
+    found = [part.partition("=") for part in os.environ.get(name, "").split()]
+    if any(not (key and value) for key, _, value in found):
+        raise ImproperlyConfigured(f"{name} must be NAME=VALUE, several by blanks.")
+    return [(key, value) for key, _, value in found]

@@ -9,7 +9,7 @@ from celery import Task, current_app, shared_task
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from tenants.reconcile import builds, clouds, instances, orphans, unsettled
+from tenants.reconcile import builds, closing, clouds, instances, orphans, unsettled
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,7 @@ def sweep() -> None:
 def tidy() -> None:
     """Once a minute: report what the cluster holds without a row, drop rows that have served, follow new releases."""
     orphans.look()
+    closing.look_after()
     unsettled.prune()
     for app_id in unsettled.apps_to_spread():
         _follow("spread", app_id)

@@ -71,7 +71,13 @@ class MemoryCluster:
         return cloud_id in self.clouds
 
     def delete_cloud(self, cloud_id: str) -> None:
-        self.clouds.pop(cloud_id, None)
+        self._call("delete_cloud")
+        if not self.lingers:
+            self.clouds.pop(cloud_id, None)
+            inside = {spec.instance_id for spec in self.specs.values() if spec.cloud_id == cloud_id}
+            self.volumes -= inside
+            self.specs = {key: spec for key, spec in self.specs.items() if key not in inside}
+        self._called("delete_cloud")
 
     def apply_instance(self, spec: InstanceSpec) -> bool:
         self._call("apply_instance")
@@ -101,7 +107,7 @@ class MemoryCluster:
         if spec is None:
             raise NotFound(instance_id)
         is_broken = any(micro.env.get("DETA_SPACE_APP_VERSION") in self.broken for micro in spec.micros)
-        phase = MicroPhase.FAILED if is_broken else self.phase
+        phase = MicroPhase.FAILED if is_broken else self.phase if spec.replicas else MicroPhase.STOPPED
         ready, failed = phase is MicroPhase.READY, phase is MicroPhase.FAILED
         micros = tuple(
             MicroStatus(

@@ -1,4 +1,4 @@
-"""The process table of one machine. A new process is one entry in `services`; docs/architecture.md lists them too.
+"""The process table of `manage.py up`. A new process is one entry in `services`; docs/architecture.md lists them too.
 
 A process is listed after those that it needs; stopping goes the other way.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from provider.up import node, postgres, probes
 from provider.up.child import SOURCE
+from provider.up.cluster import Kubernetes
 from provider.up.firsttime import Catalog
 from provider.up.home import Home
 from provider.up.process import Process
@@ -33,6 +34,7 @@ class Plan:
     """What one run of `manage.py up` was asked to do.
 
     preparation: what `manage.py prepare` needs in its environment, None where there is nothing to prepare.
+    cluster: where clouds are, None: on this machine.
     """
 
     home: Home
@@ -41,6 +43,7 @@ class Plan:
     database: postgres.Cluster
     secrets: Mapping[str, str]
     preparation: Mapping[str, str] | None
+    cluster: Kubernetes | None = None
 
 
 def bare_environment(home: Home) -> dict[str, str]:
@@ -74,6 +77,8 @@ def settings(plan: Plan) -> dict[str, str]:
         "REDIS_URL": f"unix://{home.redis_socket}",
         "DJANGO_SETTINGS_MODULE": "provider.settings",
     }
+    if plan.cluster:
+        fixed["CLUSTER_URL"] = plan.cluster.complete(home)
     private = {"FREEHOLD_DB_PASSWORD", "FREEHOLD_DB_OWNER_PASSWORD"}  # inside DATABASE_URL, or nobody's business
     inherited = bare_environment(home) | policy | chosen
     return inherited | {n: v for n, v in plan.secrets.items() if n not in private} | fixed
@@ -131,12 +136,20 @@ def first_steps(plan: Plan) -> tuple[Process, ...]:
 
 
 def _places(plan: Plan) -> tuple[Process, ...]:
-    """Where instances live: the node agent with what its sandboxes need, and the server of static micros."""
-    home, ports, env = plan.home, plan.home.ports, settings(plan)
-    runtime = home.path / "runtime" / "python"
-    # The static server shares the folder of unpacked artifacts with the node agent.
+    """What brings code to where it runs, and the server of static micros."""
+    home, ports = plan.home, plan.home.ports
+    # The static server shares the folder of unpacked artifacts with the node agent, where there is one.
     folders = ("--store", str(home.path / "store"), "--bundles", str(home.path / "node" / "bundles"))
-    static = ("--listen", f"127.0.0.1:{ports.static}", *folders)
+    clears = ("--clears",) if plan.cluster else ()
+    static = _module("k8s.runtimes.static", "--listen", f"127.0.0.1:{ports.static}", *folders, *clears)
+    runs = _cluster_side(plan, plan.cluster) if plan.cluster else _node(plan)
+    return (*runs, Process("static", static, bare_environment(home), probes.tcp(ports.static)))
+
+
+def _node(plan: Plan) -> tuple[Process, ...]:
+    """Instances on this machine: the node agent with what its sandboxes need."""
+    home, env = plan.home, settings(plan)
+    runtime = home.path / "runtime" / "python"
     return (
         Process("runtime", (sys.executable, "-c", PREPARE_RUNTIME, str(runtime), _tool("uv")), env, once=True),
         Process(
@@ -149,7 +162,21 @@ def _places(plan: Plan) -> tuple[Process, ...]:
             before_stop=node.shutdown(home),
             stop_timeout_s=30,
         ),
-        Process("static", _module("k8s.runtimes.static", *static), bare_environment(home), probes.tcp(ports.static)),
+    )
+
+
+def _cluster_side(plan: Plan, cluster: Kubernetes) -> tuple[Process, ...]:
+    """Instances in pods, which fetch their code from here. They stay when this machine's part stops."""
+    port = plan.home.ports.bundles
+    where = ("--listen", f"{cluster.host}:{port}", "--listen", f"127.0.0.1:{port}")
+    return (
+        Process(
+            name="bundles",
+            argv=_module("k8s.bundles", *where, "--store", str(plan.home.path / "store")),
+            env=bare_environment(plan.home) | {"CLUSTER_URL": cluster.complete(plan.home)},
+            probe=probes.http(port, "/healthz"),
+            after=tuple(process.name for process in first_steps(plan)),
+        ),
     )
 
 
@@ -195,11 +222,12 @@ def _django(plan: Plan) -> tuple[Process, ...]:
 
 def _gate(plan: Plan) -> tuple[Process, ...]:
     home, env = plan.home, settings(plan)
+    inside = plan.cluster.host if plan.cluster else node.bridge_address(home)
     return (
         Process(
             name="gate",
             argv=_module("provider.gate.serve"),
-            env=env | {"FREEHOLD_GATE_BRIDGE": node.bridge_address(home)},
+            env=env | {"FREEHOLD_GATE_BRIDGE": inside},
             probe=probes.tcp(plan.port),
             after=("web",),
             stop_signal=signal.SIGUSR1,  # lets running requests end
@@ -222,7 +250,7 @@ def services(plan: Plan) -> tuple[Process, ...]:
 def _seed(plan: Plan) -> tuple[Process, ...]:
     if Catalog(plan.home.path, SOURCE).is_published:
         return ()
-    running = ("node", "live", "worker", "beat", "observer", "gate-agent")
+    running = ("bundles" if plan.cluster else "node", "live", "worker", "beat", "observer", "gate-agent")
     return (Process("seed", _manage("seed"), settings(plan), after=running, once=True),)
 
 

@@ -40,6 +40,11 @@ class CloudShape(serializers.Serializer[Any]):
     quota = QuotaShape()
     usage = QuotaShape()
     created_at = Moment()
+    erase_at = Moment(allow_null=True)
+
+
+class ChangedCloudShape(CloudShape):
+    operation = Text()
 
 
 class CloudBrief(serializers.Serializer[Any]):

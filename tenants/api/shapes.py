@@ -34,6 +34,7 @@ def cloud_document(cloud: Cloud, usage: Quota) -> Document:
         "quota": quota_document(cloud.quota),
         "usage": quota_document(usage),
         "created_at": moment(cloud.created_at),
+        "erase_at": moment(cloud.erase_at),
     }
 
 

@@ -9,6 +9,7 @@ urlpatterns = [
     path("tokens/", accounts.Tokens.as_view()),
     path("tokens/<slug:token_id>/", accounts.Token.as_view()),
     path("cloud/", clouds.OwnCloud.as_view()),
+    path("cloud/reopen/", clouds.Reopen.as_view()),
     path("apps/", catalog.Apps.as_view()),
     path("apps/<slug:slug>/", catalog.OneApp.as_view()),
     path("apps/<slug:slug>/releases/", catalog.AppReleases.as_view()),

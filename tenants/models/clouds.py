@@ -69,6 +69,7 @@ class Cloud(models.Model):
     """One person's cloud. The namespace is generated once, stored, and never reused.
 
     generation grows with every change of what the cluster must know of the cloud; observed_generation follows it.
+    erase_at: while it is closing, the published date from which on everything in it is erased.
     """
 
     id = models.CharField(primary_key=True, max_length=40, default=new_cloud_id, editable=False)
@@ -85,6 +86,8 @@ class Cloud(models.Model):
     generation = models.PositiveBigIntegerField(default=1)
     observed_generation = models.PositiveBigIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
+    erase_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         indexes: ClassVar = [

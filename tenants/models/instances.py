@@ -41,6 +41,7 @@ HOLDING_COMPUTE = (
 class Instance(models.Model):
     """One installed copy.
 
+    retry_at: when the cluster, which could not or would not run it, is asked again; None: the failure is the app's own.
     Desired: revision, wanted, config, restart, generation (grows with each change of these). config: what its owner
     set of the app's own settings, by name; also names that only another version of the app has.
     previous_*: what `rollback` goes back to. reverts: an update is coming up, and if it fails the previous version is
@@ -79,6 +80,7 @@ class Instance(models.Model):
     state = models.CharField(max_length=20, choices=InstanceState.choices, default=InstanceState.INSTALLING)
     state_reason = models.TextField(blank=True)
     log_tail = models.TextField(blank=True)
+    retry_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     removed_at = models.DateTimeField(null=True, blank=True)
@@ -93,6 +95,8 @@ class Instance(models.Model):
                 name="instance_unsettled",
                 condition=models.Q(observed_generation__lt=models.F("generation")),
             ),
+            # The sweep: instances that the cluster refused, when it is time to ask again.
+            models.Index(fields=["retry_at"], name="instance_refused", condition=models.Q(retry_at__isnull=False)),
             # Automatic updates: who is to be brought to an app's newest release.
             models.Index(fields=["app"], name="instance_auto_update", condition=models.Q(auto_update=True)),
         ]

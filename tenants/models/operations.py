@@ -19,6 +19,7 @@ def new_operation_id() -> str:
 class OperationKind(models.TextChoices):
     CREATE_CLOUD = "create_cloud"
     CLOSE_CLOUD = "close_cloud"
+    REOPEN_CLOUD = "reopen_cloud"
     INSTALL = "install"
     RESTART = "restart"
     UPDATE = "update"

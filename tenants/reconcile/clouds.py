@@ -8,22 +8,25 @@ from k8s.errors import ClusterError, Temporary
 from tenants import steps
 from tenants.live import announce
 from tenants.models import Cloud, Operation, OperationKind
-from tenants.reconcile import cluster
+from tenants.reconcile import closing, cluster
 from tenants.reconcile.advisory import held
 from tenants.reconcile.specs import cloud_spec
 from tenants.states import CloudState, move
 
 log = logging.getLogger(__name__)
 LIVING = (CloudState.CREATING, CloudState.ACTIVE, CloudState.SUSPENDED)
+MAKING = (OperationKind.CREATE_CLOUD, OperationKind.REOPEN_CLOUD)
 
 
 def reconcile(cloud_id: str) -> list[str]:
     """Bring the namespace in line with the row. Returns the ids of instances that waited for it."""
     with held(f"cloud:{cloud_id}") as mine:
         cloud = Cloud.objects.select_related("plan").filter(pk=cloud_id).first() if mine else None
+        if cloud is not None and cloud.state == CloudState.CLOSING:
+            closing.advance(cloud)
         if cloud is None or cloud.state not in LIVING or cloud.observed_generation >= cloud.generation:
             return []
-        operation = steps.current(cloud=cloud, kind=OperationKind.CREATE_CLOUD)
+        operation = steps.current(cloud=cloud, kind__in=MAKING)
         if not steps.is_due(operation):
             return []
         return _ensure(cloud, operation)
@@ -32,7 +35,7 @@ def reconcile(cloud_id: str) -> list[str]:
 def _ensure(cloud: Cloud, operation: Operation | None) -> list[str]:
     steps.start(operation, "namespace")
     try:
-        cluster.current().ensure_cloud(cloud_spec(cloud))
+        cluster.of(cloud.cell_id).ensure_cloud(cloud_spec(cloud))
     except Temporary as error:
         _later(cloud, operation, error)
         return []

@@ -15,7 +15,7 @@ from k8s.specs import InstanceSpec, InstanceStatus, MicroPhase
 from tenants import feed, steps
 from tenants.live import announce
 from tenants.models import Instance, Operation, OperationKind, Wanted
-from tenants.reconcile import cluster, versions
+from tenants.reconcile import cluster, halting, versions
 from tenants.reconcile.advisory import held
 from tenants.reconcile.specs import cloud_spec, instance_spec
 from tenants.states import CloudState, InstanceState, move
@@ -43,6 +43,8 @@ def _reconcile(instance_id: str) -> None:
             _remove(instance, operation)
         elif instance.cloud.state == CloudState.ACTIVE:
             _run(instance, operation)
+        elif instance.cloud.state == CloudState.CLOSING:
+            halting.halt(instance)
     except Temporary as error:
         _later(instance, operation, str(error), error.retry_after_s)
     except (ClusterError, ValueError) as error:
@@ -72,18 +74,18 @@ def _run(instance: Instance, operation: Operation | None) -> None:
 
 def _observed(instance: Instance) -> InstanceStatus | None:
     try:
-        return cluster.current().observe(instance.cloud_id, instance.pk)
+        return cluster.of(instance.cloud.cell_id).observe(instance.cloud_id, instance.pk)
     except NotFound:
         return None
 
 
 def _apply(instance: Instance, spec: InstanceSpec) -> None:
     try:
-        cluster.current().apply_instance(spec)
+        cluster.of(instance.cloud.cell_id).apply_instance(spec)
     except NotFound:
         # The namespace was lost. Its row exists, so it is ours to make again.
-        cluster.current().ensure_cloud(cloud_spec(instance.cloud))
-        cluster.current().apply_instance(spec)
+        cluster.of(instance.cloud.cell_id).ensure_cloud(cloud_spec(instance.cloud))
+        cluster.of(instance.cloud.cell_id).apply_instance(spec)
 
 
 @transaction.atomic
@@ -178,7 +180,7 @@ def _fail(row: Instance, operation: Operation | None, reason: str, log_tail: str
 
 def _remove(instance: Instance, operation: Operation | None) -> None:
     steps.start(operation, "stop")
-    there = cluster.current()
+    there = cluster.of(instance.cloud.cell_id)
     there.delete_instance(instance.cloud_id, instance.pk, delete_volume=instance.delete_data)
     if there.instance_exists(instance.cloud_id, instance.pk):
         return  # on its way out; the observer or the sweep comes back

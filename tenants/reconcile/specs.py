@@ -6,6 +6,7 @@ from apps_catalog.models import Revision
 from k8s.specs import BuildMicro, BuildSpec, CloudSpec, InstanceSpec, Limits, MicroKind, MicroSpec, VolumeSpec
 from tenants.addresses import authority
 from tenants.models import Cloud, Instance, Wanted
+from tenants.states import CloudState
 
 
 def cloud_spec(cloud: Cloud) -> CloudSpec:
@@ -32,7 +33,7 @@ def instance_spec(instance: Instance) -> InstanceSpec:
         namespace=instance.cloud.namespace,
         instance_id=instance.pk,
         generation=instance.generation,
-        replicas=1 if instance.wanted == Wanted.RUNNING else 0,
+        replicas=1 if instance.wanted == Wanted.RUNNING and instance.cloud.state == CloudState.ACTIVE else 0,
         artifact=instance.revision.digest,
         host=instance.host,
         micros=tuple(_micro(instance, part, limits) for part in blueprint.parts),

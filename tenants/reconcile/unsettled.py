@@ -9,6 +9,7 @@ from django.utils import timezone
 from apps_catalog.models import Placement, Revision
 from tenants import steps
 from tenants.models import (
+    AppSignIn,
     Cloud,
     GateChange,
     IdempotencyRecord,
@@ -18,7 +19,7 @@ from tenants.models import (
     RevokedSession,
     SignInCode,
 )
-from tenants.reconcile.clouds import LIVING
+from tenants.reconcile.clouds import LIVING, MAKING
 from tenants.states import InstanceState, RevisionState
 
 AT_ONCE = 1000  # a sweep enqueues at most so many of each; the next one comes in seconds
@@ -28,8 +29,10 @@ KEEP_CHANGES = timedelta(days=1)
 
 def clouds() -> list[str]:
     behind = Cloud.objects.filter(state__in=LIVING, observed_generation__lt=F("generation"))
-    waiting = Operation.objects.filter(_later(), kind=OperationKind.CREATE_CLOUD).values("cloud_id")
-    return list(behind.exclude(pk__in=waiting).values_list("pk", flat=True)[:AT_ONCE])
+    waiting = Operation.objects.filter(_later(), kind__in=MAKING).values("cloud_id")
+    found = list(behind.exclude(pk__in=waiting).values_list("pk", flat=True)[:AT_ONCE])
+    closing = Operation.objects.filter(_due(), kind=OperationKind.CLOSE_CLOUD)
+    return [*found, *closing.values_list("cloud_id", flat=True)[:AT_ONCE]]
 
 
 def instances() -> list[str]:
@@ -70,6 +73,7 @@ def prune() -> None:
     GateChange.objects.filter(created_at__lt=now - KEEP_CHANGES).delete()
     RevokedSession.objects.filter(until__lt=now).delete()
     SignInCode.objects.filter(expires_at__lt=now).delete()
+    AppSignIn.objects.filter(until__lt=now).delete()
 
 
 def _due() -> Q:

@@ -123,6 +123,11 @@ def restart_instance(actor: User, instance: Instance) -> Operation:
     return bring_up(actor, locked, OperationKind.RESTART, restart=F("restart") + 1)
 
 
+def start_again(actor: User, instance: Instance) -> Operation:
+    """Bring up what was stopped because its cloud was closing. In the transaction that locked the cloud's row."""
+    return bring_up(actor, lock(instance), OperationKind.RESTART)
+
+
 @transaction.atomic
 def change_instance(
     actor: User,

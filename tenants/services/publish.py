@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
-from apps_catalog import bundles, discovery, icons
+from apps_catalog import bundles, discovery, erasing, icons
 from apps_catalog.blueprint import spacefile_of
 from apps_catalog.discovery import Discovery, DiscoveryErrors
 from apps_catalog.identifiers import random_letters
@@ -103,6 +103,9 @@ def add_revision(
     is_to_run: into the developer's own copy as soon as it is built.
     """
     cloud = quota.lock(access.cloud_of(actor).pk)
+    erasing.hold(upload.source)
+    if not store().has(upload.source):
+        raise Conflict("bundle_gone", "The same content was being erased just now. Upload it again.")
     built = Revision.objects.filter(app=app, source=upload.source, as_of=as_of, state=RevisionState.READY).first()
     revision = Revision(
         app=app,

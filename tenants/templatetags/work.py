@@ -30,7 +30,8 @@ _BUSY = {
 _BAD = {"failed", "suspended"}
 _TITLES = {
     "create_cloud": "Creating your cloud",
-    "close_cloud": "Closing the cloud",
+    "close_cloud": "Closing your account",
+    "reopen_cloud": "Keeping your account",
     "install": "Installing",
     "restart": "Restarting",
     "update": "Updating",

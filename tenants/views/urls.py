@@ -3,7 +3,7 @@
 from django.urls import path
 
 from apps_catalog.views import app_icon, catalog
-from tenants.views import account, apps, clouds, home, instances, operations, projects, versions
+from tenants.views import account, apps, closing, clouds, home, instances, operations, projects, versions
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -28,6 +28,8 @@ urlpatterns = [
     path("projects/<slug:slug>/change/", projects.change, name="project_change"),
     path("projects/<slug:slug>/revisions/<str:revision_id>/", projects.revision, name="revision"),
     path("settings/", account.settings, name="settings"),
+    path("settings/close/", closing.close, name="account_close"),
+    path("settings/keep/", closing.keep, name="account_keep"),
     path("settings/tokens/", account.create_token, name="token_create"),
     path("settings/tokens/<str:token_id>/revoke/", account.revoke_token, name="token_revoke"),
 ]

@@ -24,7 +24,7 @@ from k8s.testbed import node, runtime_images
 from k8s.testbed.place import here
 from tests.contract.lanes import fetched, packed, put, until, zipped
 
-_BRIDGE_ADDRESS = "10.244.0.1"
+BRIDGE_ADDRESS = "10.244.0.1"
 _RETRIED_S = 3.0
 
 
@@ -36,8 +36,8 @@ class KubernetesLane:
         self.on_testbed = Path(self.kubeconfig).resolve() == here().kubeconfig
         self.store, self.key = folder / "store", secrets.token_bytes(32)
         port = _free_port()
-        host = os.environ.get("FREEHOLD_TEST_BUNDLE_HOST", _BRIDGE_ADDRESS)
-        self.cell = Cell(str(uuid.uuid4()), _images(), f"http://{host}:{port}", port_ranges=False, request_percent=5)
+        host = os.environ.get("FREEHOLD_TEST_BUNDLE_HOST", BRIDGE_ADDRESS)
+        self.cell = Cell(str(uuid.uuid4()), images(), f"http://{host}:{port}", port_ranges=False, request_percent=5)
         self.results = ResultsClient(f"http://127.0.0.1:{port}", self.key)
         self.api = Api(self.kubeconfig, None)
         self.driver = self._driver()
@@ -85,7 +85,7 @@ class KubernetesLane:
         return KubeCluster(self.api, self.cell, self.key, self.results)
 
 
-def _images() -> dict[str, str]:
+def images() -> dict[str, str]:
     named = os.environ.get("FREEHOLD_TEST_IMAGES")
     if named:
         return dict(json.loads(named))

@@ -36,6 +36,8 @@ EXPECTED: dict[str, tuple[int | None, int, int, int]] = {
     "project_change": (None, 405, 405, 405),
     "revision": (None, 200, 404, 404),
     "settings": (None, 200, 200, 200),
+    "account_close": (None, 200, 200, 200),
+    "account_keep": (None, 405, 405, 405),
     "token_create": (None, 302, 302, 302),
     "token_revoke": (None, 405, 405, 405),
     "operator": (404, 404, 404, 200),

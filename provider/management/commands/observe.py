@@ -1,4 +1,4 @@
-"""`manage.py observe`: one stream of the cluster's changes into the database, by whichever process is the leader."""
+"""`manage.py observe`: one stream of its cell's changes into the database, by whichever process is the leader."""
 
 import logging
 import signal
@@ -8,7 +8,7 @@ from typing import Any
 
 import redis
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import Error, close_old_connections, connection
 
 from k8s.errors import ClusterError
@@ -37,6 +37,10 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **_options: Any) -> None:
         signal.signal(signal.SIGTERM, _stop)
         try:
+            cluster.current()
+        except (cluster.WrongInstallation, ClusterError) as error:
+            raise CommandError(str(error)) from error
+        try:
             while True:
                 self._lead()
         except (Stopped, KeyboardInterrupt):
@@ -45,7 +49,7 @@ class Command(BaseCommand):
     def _lead(self) -> None:
         """Take the lead and keep it until the database's connection, and the lock with it, is lost."""
         try:
-            with advisory.held("observer", wait_s=LONGEST_WAIT_S) as leader:
+            with advisory.held(f"observer:{settings.DEFAULT_CELL}", wait_s=LONGEST_WAIT_S) as leader:
                 if leader:
                     log.info("observer_leads")
                     self._observe()

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("apps_catalog", "0004_publishing"),
-        ("tenants", "0003_idempotency_of_newcomers"),
+        ("tenants", "0004_closing"),
     ]
 
     operations = [
@@ -65,6 +65,7 @@ class Migration(migrations.Migration):
                 choices=[
                     ("create_cloud", "Create Cloud"),
                     ("close_cloud", "Close Cloud"),
+                    ("reopen_cloud", "Reopen Cloud"),
                     ("install", "Install"),
                     ("restart", "Restart"),
                     ("update", "Update"),

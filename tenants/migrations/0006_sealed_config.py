@@ -21,7 +21,7 @@ def unseal(apps: Any, _schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0004_publishing")]
+    dependencies = [("tenants", "0005_publishing")]
 
     operations = [
         migrations.RenameField("instance", "config", "plain_config"),

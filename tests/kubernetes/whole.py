@@ -1,0 +1,40 @@
+"""A whole Freehold whose clouds are in the cluster of this lane: started as people start it, with its namespaces removed."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlencode
+
+from k8s.kube.api import Api, path
+from tests.contract.kubernetes_lane import BRIDGE_ADDRESS, images
+from tests.journey.stack import Stack, until
+
+
+class ClusterStack(Stack):
+    """The provider's processes on this machine, everybody's apps in pods."""
+
+    def __init__(self, home: Path, more: Mapping[str, str] | None = None) -> None:
+        self.kubeconfig = os.environ["KUBECONFIG"]
+        query = {f"image.{name}": image for name, image in images().items()}
+        query |= {"port_ranges": "false", "request_percent": "5"}
+        host = os.environ.get("FREEHOLD_TEST_BUNDLE_HOST", BRIDGE_ADDRESS)
+        environment = {"CLUSTER_URL": f"kubernetes://{self.kubeconfig}?{urlencode(query)}", "FREEHOLD_HOST_ADDR": host}
+        super().__init__(home, environment=environment | dict(more or {}))
+        self.api = Api(self.kubeconfig, None)
+
+    @property
+    def installation(self) -> str:
+        return (self.home / "installation").read_text().strip()
+
+    def namespaces(self, **labels: str) -> list[dict[str, object]]:
+        selector = ",".join([f"freehold/installation={self.installation}", *(f"{k}={v}" for k, v in labels.items())])
+        return self.api.items(path("Namespace"), selector, metadata_only=True)
+
+    def objects(self, kind: str, namespace: str) -> list[dict[str, object]]:
+        return self.api.items(path(kind, namespace), "")
+
+    def clear(self) -> None:
+        """Take its namespaces out of the cluster."""
+        for namespace in self.namespaces():
+            self.api.delete(path("Namespace", name=namespace["metadata"]["name"]))  # type: ignore[index]
+        until(lambda: not self.namespaces(), 180, "no namespace left")
