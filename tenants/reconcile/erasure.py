@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps_catalog import erasing
+from apps_catalog.models import AppReport
 from apps_catalog.store import Store
 from tenants import feed, steps
 from tenants.live import announce
@@ -80,6 +81,7 @@ def _forget_instances(cloud: Cloud) -> None:
 def _forget_person(owner: User) -> None:
     """The address may sign up again; the handle is nobody's any more (docs/people/using.md)."""
     RetiredHandle.objects.get_or_create(sha256=RetiredHandle.digest(owner.handle))
+    AppReport.objects.filter(reporter=owner).delete()
     for model in (ApiToken, AppSignIn, SignInCode, EmailAddress):
         model.objects.filter(user=owner).delete()
     IdempotencyRecord.objects.filter(scope=owner.pk).delete()
