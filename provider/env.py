@@ -44,6 +44,14 @@ def names(name: str, default: str = "") -> list[str]:
     return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
 
 
+def pairs(name: str) -> list[tuple[str, str]]:
+    """`key=value` by blanks; values may hold further signs of equality."""
+    found = [part.partition("=") for part in os.environ.get(name, "").split()]
+    if any(not (key and value) for key, _, value in found):
+        raise ImproperlyConfigured(f"{name} must be NAME=VALUE, several by blanks.")
+    return [(key, value) for key, _, value in found]
+
+
 def keys(name: str, default: str | None = None) -> list[str]:
     """A comma-separated list of keys of 32 bytes each in URL-safe base64; at least one."""
     found = [part.strip() for part in text(name, default).split(",") if part.strip()]
@@ -54,11 +62,3 @@ def keys(name: str, default: str | None = None) -> list[str]:
     if not good:
         raise ImproperlyConfigured(f"{name} must be keys of 32 bytes in URL-safe base64, separated by commas.")
     return found
-
-
-def pairs(name: str) -> list[tuple[str, str]]:
-    """`key=value` by blanks; values may hold further signs of equality."""
-    found = [part.partition("=") for part in os.environ.get(name, "").split()]
-    if any(not (key and value) for key, _, value in found):
-        raise ImproperlyConfigured(f"{name} must be NAME=VALUE, several by blanks.")
-    return [(key, value) for key, _, value in found]

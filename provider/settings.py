@@ -43,9 +43,9 @@ FIELD_KEYS = env.keys("FREEHOLD_FIELD_KEY", _debug_key if DEBUG else None)
 # --- policy ----------------------------------------------------------------------------------------------------------
 SIGNUP = env.choice("FREEHOLD_SIGNUP", ("open", "invite", "closed"), "invite")
 DEFAULT_PLAN = env.text("FREEHOLD_DEFAULT_PLAN", "household")
+ERASE_AFTER_DAYS = env.integer("FREEHOLD_ERASE_AFTER_DAYS", 30)
 # Listed releases wait for an operator's look.
 REVIEW_LISTINGS = env.boolean("FREEHOLD_REVIEW_LISTINGS", False)
-ERASE_AFTER_DAYS = env.integer("FREEHOLD_ERASE_AFTER_DAYS", 30)
 BUNDLE_LIMIT_MIB = env.integer("FREEHOLD_BUNDLE_LIMIT_MIB", 250)
 
 # --- Django ----------------------------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ class MemoryCluster:
         if spec is None:
             raise NotFound(instance_id)
         is_broken = any(micro.env.get("DETA_SPACE_APP_VERSION") in self.broken for micro in spec.micros)
-        phase = MicroPhase.FAILED if is_broken else self.phase if spec.replicas else MicroPhase.STOPPED
+        phase = (MicroPhase.FAILED if is_broken else self.phase) if spec.replicas else MicroPhase.STOPPED
         ready, failed = phase is MicroPhase.READY, phase is MicroPhase.FAILED
         micros = tuple(
             MicroStatus(
@@ -124,7 +124,7 @@ class MemoryCluster:
     def list_instances(self) -> list[tuple[str, str]]:
         return [(spec.cloud_id, spec.instance_id) for spec in self.specs.values()]
 
-    def watch(self, timeout_s: float) -> Iterator[Change]:
+    def watch(self, timeout_s: float, *, resume: bool = False) -> Iterator[Change]:
         return iter(())
 
     def logs(

@@ -24,37 +24,41 @@ log = logging.getLogger(__name__)
 LOG_TAIL_LIMIT = 8_000
 
 
-def reconcile(instance_id: str) -> None:
-    """Compare what is wanted of the instance with what is there, and take the next step. Returns without waiting."""
+def reconcile(instance_id: str, *, altered: bool = False) -> bool:
+    """Compare what is wanted of the instance with what is there, and take the next step. Returns without waiting.
+
+    altered: what was applied may not be there any more. False: nobody else comes back to it, so the caller must.
+    """
     with held(f"instance:{instance_id}") as mine:
-        if mine:
-            _reconcile(instance_id)
+        return mine and _reconcile(instance_id, altered)
 
 
-def _reconcile(instance_id: str) -> None:
+def _reconcile(instance_id: str, altered: bool) -> bool:
     instance = Instance.objects.select_related("cloud__plan", "revision", "release").filter(pk=instance_id).first()
     if instance is None or instance.state == InstanceState.REMOVED:
-        return
+        return True
     operation = steps.current(instance=instance)
     if not steps.is_due(operation):
-        return
+        return not altered
     try:
         if instance.wanted == Wanted.REMOVED:
             _remove(instance, operation)
         elif instance.cloud.state == CloudState.ACTIVE:
-            _run(instance, operation)
+            _run(instance, operation, altered)
         elif instance.cloud.state == CloudState.CLOSING:
             halting.halt(instance)
     except Temporary as error:
         _later(instance, operation, str(error), error.retry_after_s)
+        return operation is not None and not altered
     except (ClusterError, ValueError) as error:
         _give_up(instance, operation, str(error))
+    return True
 
 
-def _run(instance: Instance, operation: Operation | None) -> None:
+def _run(instance: Instance, operation: Operation | None, altered: bool) -> None:
     spec = instance_spec(instance)
     status = _observed(instance)
-    if status is None or (status.generation, status.restart) != (spec.generation, spec.restart):
+    if altered or status is None or (status.generation, status.restart) != (spec.generation, spec.restart):
         steps.start(operation, "prepare")
         _apply(instance, spec)
         status = _observed(instance)
@@ -69,7 +73,7 @@ def _run(instance: Instance, operation: Operation | None) -> None:
             steps.start(operation, "address")
     if _settle(instance, operation, status):
         # Back to the version before, at once: an address must not wait for the sweep.
-        _reconcile(instance.pk)
+        _reconcile(instance.pk, altered=False)
 
 
 def _observed(instance: Instance) -> InstanceStatus | None:
