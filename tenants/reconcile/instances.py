@@ -15,7 +15,7 @@ from k8s.specs import InstanceSpec, InstanceStatus, MicroPhase
 from tenants import feed, steps
 from tenants.live import announce
 from tenants.models import Instance, Operation, OperationKind, Wanted
-from tenants.reconcile import cluster, halting
+from tenants.reconcile import again, cluster, halting
 from tenants.reconcile.advisory import held
 from tenants.reconcile.specs import cloud_spec, instance_spec
 from tenants.states import CloudState, InstanceState, move
@@ -47,8 +47,10 @@ def _reconcile(instance_id: str) -> None:
             halting.halt(instance)
     except Temporary as error:
         _later(instance, operation, str(error), error.retry_after_s)
-    except (ClusterError, ValueError) as error:
+    except ClusterError as error:
         _give_up(instance, operation, str(error))
+    except ValueError as error:
+        _give_up(instance, operation, str(error), by_cluster=False)
 
 
 def _run(instance: Instance, operation: Operation | None) -> None:
@@ -57,6 +59,7 @@ def _run(instance: Instance, operation: Operation | None) -> None:
     if status is None or (status.generation, status.restart) != (spec.generation, spec.restart):
         steps.start(operation, "prepare")
         _apply(instance, spec)
+        _accepted(instance)
         status = _observed(instance)
     with transaction.atomic():
         steps.finish(operation, "prepare")
@@ -68,6 +71,14 @@ def _run(instance: Instance, operation: Operation | None) -> None:
             steps.finish(operation, "start")
             steps.start(operation, "address")
     _settle(instance, operation, status)
+
+
+def _accepted(instance: Instance) -> None:
+    """The cluster takes what it refused before: from here on its own words count again."""
+    if instance.retry_at is not None and instance.state == InstanceState.FAILED:
+        # Behind by one, so that the sweep looks until it runs or fails.
+        behind = instance.generation - 1
+        move(instance, InstanceState.UPDATING, state_reason="", retry_at=None, observed_generation=behind)
 
 
 def _observed(instance: Instance) -> InstanceStatus | None:
@@ -92,6 +103,8 @@ def _settle(instance: Instance, operation: Operation | None, status: InstanceSta
     row = Instance.objects.select_for_update().get(pk=instance.pk)
     if row.generation != instance.generation or row.wanted != instance.wanted:
         return
+    if row.retry_at is not None:  # it is there after all, and what it says counts
+        Instance.objects.filter(pk=row.pk).update(retry_at=None)
     differs = _write_micros(row, status)
     if status.failed:
         differs |= _failed(row, operation, status)
@@ -119,7 +132,8 @@ def _write_micros(row: Instance, status: InstanceStatus) -> bool:
 def _running(row: Instance, operation: Operation | None) -> bool:
     settled = row.state == InstanceState.RUNNING and row.observed_generation == row.generation
     if row.state != InstanceState.RUNNING:
-        move(row, InstanceState.RUNNING, state_reason="", log_tail="", observed_generation=row.generation)
+        done: dict[str, Any] = {"observed_generation": row.generation, "retry_at": None, "retries": 0}
+        move(row, InstanceState.RUNNING, state_reason="", log_tail="", **done)
     elif not settled:
         Instance.objects.filter(pk=row.pk).update(observed_generation=row.generation)
     steps.succeed(operation)
@@ -175,6 +189,8 @@ def _forget(instance: Instance, operation: Operation | None) -> None:
 def _later(instance: Instance, operation: Operation | None, why: str, retry_after_s: float | None) -> None:
     if operation is None:
         log.warning("instance_waits cloud=%s instance=%s why=%s", instance.cloud_id, instance.pk, why)
+        if again.is_due(instance):
+            _give_up(instance, None, why)
         return
     # A removal never gives up: half removed is no state to leave anything in.
     forever = operation.kind == OperationKind.REMOVE
@@ -183,15 +199,19 @@ def _later(instance: Instance, operation: Operation | None, why: str, retry_afte
 
 
 @transaction.atomic
-def _give_up(instance: Instance, operation: Operation | None, reason: str) -> None:
+def _give_up(instance: Instance, operation: Operation | None, reason: str, *, by_cluster: bool = True) -> None:
+    """by_cluster: that could not or would not run it, and is asked again some time."""
     log.error("instance_failed cloud=%s instance=%s reason=%s", instance.cloud_id, instance.pk, reason)
     row = Instance.objects.select_for_update().get(pk=instance.pk)
     if row.generation != instance.generation:
         return
     if row.wanted == Wanted.REMOVED:
-        Instance.objects.filter(pk=row.pk).update(state_reason=reason, observed_generation=row.generation)
+        Instance.objects.filter(pk=row.pk).update(observed_generation=row.generation)
         steps.fail(operation, reason)
     else:
         _fail(row, operation, reason)
+    if by_cluster:
+        tries = {"retry_at": again.next_try(row), "retries": row.retries + 1}
+        Instance.objects.filter(pk=row.pk).update(state_reason=again.explained(reason, row), **tries)
     feed.changed(row.pk)
     announce(row.cloud_id, row.pk)
