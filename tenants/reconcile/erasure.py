@@ -3,6 +3,7 @@
 import logging
 import shutil
 import smtplib
+from typing import Any
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
@@ -73,7 +74,8 @@ def _forget_instances(cloud: Cloud) -> None:
             steps.succeed(operation)
         instance.micros.all().delete()
         feed.changed(instance.pk)
-    cloud.instances.update(config={}, log_tail="", state_reason="", alias="erased", retry_at=None)
+    blank: dict[str, Any] = {"config": {}, "log_tail": "", "state_reason": "", "update_error": "", "alias": "erased", "retry_at": None}
+    cloud.instances.update(**blank)
 
 
 def _forget_person(owner: User) -> None:

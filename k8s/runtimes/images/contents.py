@@ -76,9 +76,12 @@ def stage(image: Image, target: Path, uv: Path) -> None:
 
 
 def digest(folder: Path) -> str:
-    """Of names and contents of all files below, for naming what is made of them: 16 hex digits."""
+    """Of names and contents of all files below, for naming what is made of them: 16 hex digits.
+
+    Compiled modules follow from the others, and name the folder that they were compiled in.
+    """
     found = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"):
         found.update(f"{file.relative_to(folder)}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
     return found.hexdigest()[:16]
 

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tenants", "0004_closing"),
+        ("tenants", "0006_sealed_config"),
     ]
 
     operations = [
