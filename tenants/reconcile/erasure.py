@@ -74,7 +74,14 @@ def _forget_instances(cloud: Cloud) -> None:
             steps.succeed(operation)
         instance.micros.all().delete()
         feed.changed(instance.pk)
-    blank: dict[str, Any] = {"config": {}, "log_tail": "", "state_reason": "", "update_error": "", "alias": "erased", "retry_at": None}
+    blank: dict[str, Any] = {
+        "config": {},
+        "log_tail": "",
+        "state_reason": "",
+        "update_error": "",
+        "alias": "erased",
+        "retry_at": None,
+    }
     cloud.instances.update(**blank)
 
 
