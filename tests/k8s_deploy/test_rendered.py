@@ -1,5 +1,6 @@
 """Every object of the provider's own deployment, as an overlay renders it."""
 
+import base64
 import json
 import re
 import subprocess
@@ -34,6 +35,7 @@ STORES = {
     "DATABASE_URL": "postgresql://freehold:secret@db.example:5432/freehold",
     "REDIS_URL": "redis://redis.example:6379/0",
     "FREEHOLD_SESSION_KEYS": "k1:" + "s" * 40,
+    "FREEHOLD_FIELD_KEY": base64.urlsafe_b64encode(b"k" * 32).decode(),
 }
 
 
