@@ -15,7 +15,7 @@ from k8s.specs import InstanceSpec, InstanceStatus, MicroPhase
 from tenants import feed, steps
 from tenants.live import announce
 from tenants.models import Instance, Operation, OperationKind, Wanted
-from tenants.reconcile import cluster, halting
+from tenants.reconcile import cluster, halting, versions
 from tenants.reconcile.advisory import held
 from tenants.reconcile.specs import cloud_spec, instance_spec
 from tenants.states import CloudState, InstanceState, move
@@ -24,37 +24,41 @@ log = logging.getLogger(__name__)
 LOG_TAIL_LIMIT = 8_000
 
 
-def reconcile(instance_id: str) -> None:
-    """Compare what is wanted of the instance with what is there, and take the next step. Returns without waiting."""
+def reconcile(instance_id: str, *, altered: bool = False) -> bool:
+    """Compare what is wanted of the instance with what is there, and take the next step. Returns without waiting.
+
+    altered: what was applied may not be there any more. False: nobody else comes back to it, so the caller must.
+    """
     with held(f"instance:{instance_id}") as mine:
-        if mine:
-            _reconcile(instance_id)
+        return mine and _reconcile(instance_id, altered)
 
 
-def _reconcile(instance_id: str) -> None:
+def _reconcile(instance_id: str, altered: bool) -> bool:
     instance = Instance.objects.select_related("cloud__plan", "revision", "release").filter(pk=instance_id).first()
     if instance is None or instance.state == InstanceState.REMOVED:
-        return
+        return True
     operation = steps.current(instance=instance)
     if not steps.is_due(operation):
-        return
+        return not altered
     try:
         if instance.wanted == Wanted.REMOVED:
             _remove(instance, operation)
         elif instance.cloud.state == CloudState.ACTIVE:
-            _run(instance, operation)
+            _run(instance, operation, altered)
         elif instance.cloud.state == CloudState.CLOSING:
             halting.halt(instance)
     except Temporary as error:
         _later(instance, operation, str(error), error.retry_after_s)
+        return operation is not None and not altered
     except (ClusterError, ValueError) as error:
         _give_up(instance, operation, str(error))
+    return True
 
 
-def _run(instance: Instance, operation: Operation | None) -> None:
+def _run(instance: Instance, operation: Operation | None, altered: bool) -> None:
     spec = instance_spec(instance)
     status = _observed(instance)
-    if status is None or (status.generation, status.restart) != (spec.generation, spec.restart):
+    if altered or status is None or (status.generation, status.restart) != (spec.generation, spec.restart):
         steps.start(operation, "prepare")
         _apply(instance, spec)
         status = _observed(instance)
@@ -67,7 +71,9 @@ def _run(instance: Instance, operation: Operation | None) -> None:
         with transaction.atomic():
             steps.finish(operation, "start")
             steps.start(operation, "address")
-    _settle(instance, operation, status)
+    if _settle(instance, operation, status):
+        # Back to the version before, at once: an address must not wait for the sweep.
+        _reconcile(instance.pk)
 
 
 def _observed(instance: Instance) -> InstanceStatus | None:
@@ -87,19 +93,39 @@ def _apply(instance: Instance, spec: InstanceSpec) -> None:
 
 
 @transaction.atomic
-def _settle(instance: Instance, operation: Operation | None, status: InstanceStatus) -> None:
-    """Write down what was seen, unless something else is wanted by now: then it is the past's."""
-    row = Instance.objects.select_for_update().get(pk=instance.pk)
+def _settle(instance: Instance, operation: Operation | None, status: InstanceStatus) -> bool:
+    """Write down what was seen, unless something else is wanted by now: then it is the past's.
+
+    Returns True when an update failed and the version before is wanted again.
+    """
+    row = _locked(instance.pk)
     if row.generation != instance.generation or row.wanted != instance.wanted:
-        return
-    differs = _write_micros(row, status)
+        return False
+    if status.failed and row.reverts:
+        _go_back(row, operation, *_complaint(status))
+        return True
+    differs = status.ready and row.observed_generation != row.generation and versions.bring_rows_up(row)
+    differs |= _write_micros(row, status)
     if status.failed:
-        differs |= _failed(row, operation, status)
+        differs |= _fail(row, operation, *_complaint(status))
     elif status.ready:
         differs |= _running(row, operation)
     if differs:
         feed.changed(row.pk)
         announce(row.cloud_id, row.pk)
+    return False
+
+
+def _locked(instance_id: str) -> Instance:
+    rows = Instance.objects.select_for_update(of=("self",))
+    return rows.select_related("revision", "previous_revision", "previous_release").get(pk=instance_id)
+
+
+def _go_back(row: Instance, operation: Operation | None, reason: str, log_tail: str) -> None:
+    log.warning("update_reverted cloud=%s instance=%s reason=%s", row.cloud_id, row.pk, reason)
+    versions.go_back(row, reason, _clean(log_tail))
+    steps.fail(operation, reason)
+    announce(row.cloud_id, row.pk)
 
 
 def _write_micros(row: Instance, status: InstanceStatus) -> bool:
@@ -119,26 +145,33 @@ def _write_micros(row: Instance, status: InstanceStatus) -> bool:
 def _running(row: Instance, operation: Operation | None) -> bool:
     settled = row.state == InstanceState.RUNNING and row.observed_generation == row.generation
     if row.state != InstanceState.RUNNING:
-        move(row, InstanceState.RUNNING, state_reason="", log_tail="", observed_generation=row.generation)
+        log_tail = row.log_tail if row.update_error else ""  # that of the update which failed
+        changes: dict[str, Any] = {"state_reason": "", "log_tail": log_tail, "reverts": False}
+        move(row, InstanceState.RUNNING, observed_generation=row.generation, **changes)
     elif not settled:
         Instance.objects.filter(pk=row.pk).update(observed_generation=row.generation)
     steps.succeed(operation)
     return not settled
 
 
-def _failed(row: Instance, operation: Operation | None, status: InstanceStatus) -> bool:
+def _complaint(status: InstanceStatus) -> tuple[str, str]:
+    """(why it failed, its last lines)."""
     worst = next(micro for micro in status.micros if micro.phase is MicroPhase.FAILED)
     reason = worst.reason or "It stopped and did not start again."
     if len(status.micros) > 1:
         reason = f"{worst.name}: {reason}"
-    return _fail(row, operation, reason, worst.log_tail)
+    return reason, worst.log_tail
+
+
+def _clean(log_tail: str) -> str:
+    return log_tail[-LOG_TAIL_LIMIT:].replace("\x00", "�")
 
 
 def _fail(row: Instance, operation: Operation | None, reason: str, log_tail: str = "") -> bool:
     settled = row.state == InstanceState.FAILED and row.observed_generation == row.generation
     changes: dict[str, Any] = {
         "state_reason": reason,
-        "log_tail": log_tail[-LOG_TAIL_LIMIT:].replace("\x00", "�"),
+        "log_tail": _clean(log_tail),
         "observed_generation": row.generation,
     }
     if row.state != InstanceState.FAILED:
@@ -185,8 +218,11 @@ def _later(instance: Instance, operation: Operation | None, why: str, retry_afte
 @transaction.atomic
 def _give_up(instance: Instance, operation: Operation | None, reason: str) -> None:
     log.error("instance_failed cloud=%s instance=%s reason=%s", instance.cloud_id, instance.pk, reason)
-    row = Instance.objects.select_for_update().get(pk=instance.pk)
+    row = _locked(instance.pk)
     if row.generation != instance.generation:
+        return
+    if row.reverts:
+        _go_back(row, operation, reason, "")
         return
     if row.wanted == Wanted.REMOVED:
         Instance.objects.filter(pk=row.pk).update(state_reason=reason, observed_generation=row.generation)

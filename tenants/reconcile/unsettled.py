@@ -3,8 +3,10 @@
 from datetime import timedelta
 
 from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from apps_catalog.models import Placement, Revision
 from tenants import steps
 from tenants.models import (
     AppSignIn,
@@ -18,7 +20,7 @@ from tenants.models import (
     SignInCode,
 )
 from tenants.reconcile.clouds import LIVING, MAKING
-from tenants.states import InstanceState
+from tenants.states import InstanceState, RevisionState
 
 AT_ONCE = 1000  # a sweep enqueues at most so many of each; the next one comes in seconds
 KEEP_ANSWERS = timedelta(days=1)
@@ -44,6 +46,24 @@ def instances() -> list[str]:
 def builds() -> list[str]:
     due = Operation.objects.filter(_due(), kind=OperationKind.BUILD, revision__isnull=False)
     return list(due.order_by("created_at").values_list("revision_id", flat=True)[:AT_ONCE])
+
+
+def placements() -> list[str]:
+    """Built revisions that are still to come into their developer's own copy."""
+    due = Revision.objects.filter(placement=Placement.DUE, state=RevisionState.READY)
+    return list(due.order_by("created_at").values_list("pk", flat=True)[:AT_ONCE])
+
+
+def is_to_place(revision_id: str) -> bool:
+    return Revision.objects.filter(pk=revision_id, placement=Placement.DUE, state=RevisionState.READY).exists()
+
+
+def apps_to_spread() -> list[str]:
+    """Apps with copies that update themselves and have not looked at the newest release yet."""
+    behind = Instance.objects.filter(auto_update=True, is_builder=False, state=InstanceState.RUNNING)
+    behind = behind.annotate(since=Coalesce("auto_considered_at", F("release__created_at")))
+    newer = Q(app__releases__created_at__gt=F("since"), app__releases__yanked_at__isnull=True)
+    return list(behind.filter(newer).values_list("app_id", flat=True).distinct()[:AT_ONCE])
 
 
 def prune() -> None:

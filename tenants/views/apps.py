@@ -18,7 +18,8 @@ from tenants import access
 from tenants.errors import Refused
 from tenants.models import Cloud, Quota, User
 from tenants.services import idempotency, quota
-from tenants.services.instances import Size, install_app, needs_of
+from tenants.services.instances import install_app
+from tenants.sizes import Size, needs_of
 from tenants.views import snapshots
 from tenants.views.forms import InstallForm
 from tenants.views.person import person, show

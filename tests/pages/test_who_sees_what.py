@@ -22,12 +22,18 @@ EXPECTED: dict[str, tuple[int | None, int, int, int]] = {
     "instance": (None, 200, 404, 404),
     "instance_restart": (None, 405, 405, 405),
     "instance_remove": (None, 200, 404, 404),
+    "instance_update": (None, 405, 405, 405),
+    "instance_rollback": (None, 405, 405, 405),
+    "instance_follow": (None, 405, 405, 405),
+    "instance_settings": (None, 200, 404, 404),
     "operation": (None, 200, 404, 404),
     "operation_retry": (None, 405, 405, 405),
     "cloud": (None, 200, 200, 200),
     "projects": (None, 200, 200, 200),
     "project": (None, 200, 404, 404),
     "project_release": (None, 302, 302, 302),
+    "release_change": (None, 405, 405, 405),
+    "project_change": (None, 405, 405, 405),
     "revision": (None, 200, 404, 404),
     "settings": (None, 200, 200, 200),
     "account_close": (None, 200, 200, 200),
@@ -58,6 +64,7 @@ def addresses(ada: Person, notes: Release) -> dict[str, str]:
         "operation_id": operation.pk,
         "slug": "notes",
         "revision_id": own.revision_id,
+        "release_id": own.pk,
         "token_id": "toknone",
         "name": "20200101-000000-1.log:0",
         "path": "architecture.md",
@@ -68,7 +75,7 @@ def _path(pattern: URLPattern, addresses: dict[str, str]) -> str:
     from django.urls import reverse
 
     wanted = dict(addresses)
-    if pattern.name in ("project", "project_release", "revision"):
+    if pattern.name in ("project", "project_release", "project_change", "release_change", "revision"):
         wanted["slug"] = "garden"
     kwargs = {name: wanted[name] for name in pattern.pattern.converters}
     return reverse(f"console:{pattern.name}", kwargs=kwargs)
@@ -93,7 +100,13 @@ def test_a_page_answers_each_kind_of_visitor_as_it_should(
             assert answer.status_code == expected, path
 
 
-@pytest.mark.parametrize("name", ["instance_restart", "instance_remove", "operation_retry"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("instance_restart", "instance_remove", "instance_update", "instance_rollback", "instance_follow"),
+        *("instance_settings", "operation_retry", "release_change", "project_change"),
+    ],
+)
 def test_a_stranger_changes_nothing_and_learns_nothing(
     name: str, addresses: dict[str, str], stranger: Person, ada: Person
 ) -> None:
