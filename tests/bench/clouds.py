@@ -133,10 +133,10 @@ def _relisting(fleet: Fleet) -> list[Figure]:
     configuration = kubernetes.client.Configuration()
     kubernetes.config.load_kube_config(str(fleet.place.kubeconfig), client_configuration=configuration)
     typed = kubernetes.client.AppsV1Api(kubernetes.client.ApiClient(configuration))
-    watch = Watch(fleet.onlooker, CELL.installation)
+    watch = Watch(fleet.onlooker, CELL.installation, lambda cloud_id, instance_id: None)
     ours, theirs = [], []
     for _ in range(7):
-        ours.append(_cpu_s(lambda: watch._list("Deployment", False)))
+        ours.append(_cpu_s(lambda: watch._list("Deployment", True)))
         theirs.append(
             _cpu_s(lambda: typed.list_deployment_for_all_namespaces(label_selector=OURS, resource_version="0"))
         )

@@ -34,6 +34,7 @@ STORES = {
     "DATABASE_URL": "postgresql://freehold:secret@db.example:5432/freehold",
     "REDIS_URL": "redis://redis.example:6379/0",
     "FREEHOLD_SESSION_KEYS": "k1:" + "s" * 40,
+    "FREEHOLD_FIELD_KEY": "A" * 43 + "=",
 }
 
 
