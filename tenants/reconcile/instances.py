@@ -73,7 +73,7 @@ def _run(instance: Instance, operation: Operation | None, altered: bool) -> None
             steps.start(operation, "address")
     if _settle(instance, operation, status):
         # Back to the version before, at once: an address must not wait for the sweep.
-        _reconcile(instance.pk)
+        _reconcile(instance.pk, altered=False)
 
 
 def _observed(instance: Instance) -> InstanceStatus | None:

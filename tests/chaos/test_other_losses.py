@@ -6,7 +6,6 @@ import signal
 import threading
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import httpx

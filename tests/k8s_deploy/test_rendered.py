@@ -1,5 +1,6 @@
 """Every object of the provider's own deployment, as an overlay renders it."""
 
+import base64
 import json
 import re
 import subprocess
@@ -34,7 +35,7 @@ STORES = {
     "DATABASE_URL": "postgresql://freehold:secret@db.example:5432/freehold",
     "REDIS_URL": "redis://redis.example:6379/0",
     "FREEHOLD_SESSION_KEYS": "k1:" + "s" * 40,
-    "FREEHOLD_FIELD_KEY": "A" * 43 + "=",
+    "FREEHOLD_FIELD_KEY": base64.urlsafe_b64encode(b"k" * 32).decode(),
 }
 
 
@@ -89,7 +90,9 @@ def test_every_variable_is_one_that_the_provider_reads() -> None:
     read = {name for text in sources for name in READERS.findall(text)}
     for workload, _, container in every_container():
         inner = {name for entry in container.get("env", []) for name in VARIABLE.findall(entry.get("value", ""))}
-        named = {entry["name"] for entry in container.get("env", [])}
+        names = [entry["name"] for entry in container.get("env", [])]
+        named = set(names)
+        assert len(names) == len(named), f"{workload} says something twice"
         assert named - read == set(), workload
         assert not inner & read, f"{workload} spells a setting of the provider into another one"
     spelled_in = {

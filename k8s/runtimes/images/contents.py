@@ -65,10 +65,10 @@ def stage(image: Image, target: Path, uv: Path) -> None:
     if image.servers:
         prepare(content / "python", uv)
     (content / "bin").mkdir()
-    for name in map(Path, PYTHON_NAMES):
+    for program in (content / "bin" / Path(name).name for name in PYTHON_NAMES):
         # No links: what they lead to would be hashed on the machine that builds.
-        (content / "bin" / name.name).write_text('#!/bin/sh\nexec /usr/bin/python3 "$@"\n')
-        (content / "bin" / name.name).chmod(0o755)
+        program.write_text('#!/bin/sh\nexec /usr/bin/python3 "$@"\n')
+        program.chmod(0o755)
     if image.uv:
         shutil.copy(uv, content / "bin" / "uv")
     (target / "packages").write_text("".join(f"{package}\n" for package in image.packages))
