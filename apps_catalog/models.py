@@ -22,6 +22,10 @@ def new_release_id() -> str:
     return new_id("rel")
 
 
+def new_report_id() -> str:
+    return new_id("rpt")
+
+
 class Category(models.TextChoices):
     """What the catalog can be narrowed to; Discovery.md names one as `category`."""
 
@@ -68,6 +72,8 @@ class App(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["-installs"], name="app_popular", condition=models.Q(listed=True)),
             models.Index(fields=["-released_at"], name="app_recent", condition=models.Q(listed=True)),
+            # The catalog narrowed to a category.
+            models.Index(fields=["category", "-installs"], name="app_category", condition=models.Q(listed=True)),
             GinIndex(
                 SearchVector("name", "title", "tagline", "slug", config="simple"),
                 name="app_search",
@@ -169,3 +175,40 @@ class Release(models.Model):
 
     def __str__(self) -> str:
         return f"{self.app_id} {self.version}"
+
+
+class Concern(models.TextChoices):
+    """What somebody may report about an app."""
+
+    HARMFUL = "harmful", "It does harm: steals, spies, attacks"
+    DECEPTIVE = "deceptive", "It is not what it says it is"
+    BROKEN = "broken", "It does not work at all"
+    RIGHTS = "rights", "It uses what is not its developer’s"
+    OTHER = "other", "Something else"
+
+
+class AppReport(models.Model):
+    """What somebody told the operator about an app. One of a person and app at a time waits for an answer."""
+
+    id = models.CharField(primary_key=True, max_length=40, default=new_report_id, editable=False)
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="reports")
+    reporter = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    concern = models.CharField(max_length=12, choices=Concern.choices)
+    text = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["app", "reporter"], name="report_open_once", condition=models.Q(closed_at__isnull=True)
+            )
+        ]
+        # The operator's page: what waits for an answer.
+        indexes: ClassVar = [
+            models.Index(fields=["-created_at"], name="report_open", condition=models.Q(closed_at__isnull=True))
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.app_id} {self.concern}"

@@ -11,12 +11,16 @@ HOT_DAYS = 14
 SEARCH = SearchVector("name", "title", "tagline", "slug", config="simple")
 
 
-def listed_apps(q: str = "", sort: str = "popular") -> QuerySet[App]:
+def listed_apps(q: str = "", sort: str = "popular", *, category: str = "", developer: str = "") -> QuerySet[App]:
     """Listed apps, ready to be sliced or paginated. q: words, each matched from its beginning. sort: one of SORTS.
 
-    Raises ValueError for another sort.
+    category: one of Category. developer: a handle. Raises ValueError for another sort.
     """
     apps = App.objects.filter(listed=True, deleted_at__isnull=True).select_related("developer")
+    if category:
+        apps = apps.filter(category=category)
+    if developer:
+        apps = apps.filter(developer__handle=developer)
     query = _prefixes(q)
     if q.strip():
         apps = apps.annotate(search=SEARCH).filter(search=query) if query else apps.none()

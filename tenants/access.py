@@ -78,11 +78,16 @@ def token_for(user: User, token_id: str) -> ApiToken:
 
 
 def app_for(user: User | None, slug: str) -> App:
-    """An app by its slug: for whoever knows the slug once something is released, for its developer always."""
+    """An app by its slug: for whoever knows the slug once something is released, for its developer always, and for
+    those who have a copy even when its developer has left."""
     app = App.objects.select_related("developer").filter(slug=slug, deleted_at__isnull=True).first()
-    if app is None or (app.released_at is None and app.developer_id != getattr(user, "pk", None)):
+    if app is None or (app.released_at is None and not _knows(user, app)):
         raise Http404("There is no app of this name.")
     return app
+
+
+def _knows(user: User | None, app: App) -> bool:
+    return user is not None and (app.developer_id == user.pk or instances_of(user).filter(app=app).exists())
 
 
 def _instances(user: User) -> QuerySet[Instance]:

@@ -92,6 +92,27 @@ class AppShape(serializers.Serializer[Any]):
     released_at = Moment(allow_null=True)
 
 
+class ReportShape(serializers.Serializer[Any]):
+    id = Text()
+    app = Text()
+    concern = Text()
+    created_at = Moment()
+
+
+class VersionUseShape(serializers.Serializer[Any]):
+    version = Text()
+    copies = Number()
+
+
+class AdoptionShape(serializers.Serializer[Any]):
+    """Numbers only. installs: clouds that ever had a copy; copies: now."""
+
+    installs = Number()
+    copies = Number()
+    automatic = Number()
+    versions = VersionUseShape(many=True)
+
+
 class ReleaseShape(serializers.Serializer[Any]):
     id = Text()
     version = Text()

@@ -10,6 +10,7 @@ from tenants import access
 from tenants.api.answers import (
     KEY,
     PAGE,
+    AdoptionShape,
     OwnReleaseShape,
     ProjectShape,
     RevisionShape,
@@ -20,8 +21,15 @@ from tenants.api.answers import (
 from tenants.api.base import Endpoint, person
 from tenants.api.parsers import TooLarge
 from tenants.api.requests import NewProject, NewRelease, NewRevision, ProjectChanges, ReleaseChanges
-from tenants.api.shapes import own_release_document, project_document, revision_document, uploaded_document
+from tenants.api.shapes import (
+    adoption_document,
+    own_release_document,
+    project_document,
+    revision_document,
+    uploaded_document,
+)
 from tenants.services import projects, publish, releases
+from tenants.services.adoption import adoption_of
 from tenants.services.idempotency import Answer
 
 FORM_OVERHEAD_BYTES = 64 * 1024
@@ -78,6 +86,15 @@ class Project(Endpoint):
             return Answer(204, None)
 
         return self.once(request, act)
+
+
+class Adoption(Endpoint):
+    area = "projects"
+
+    @extend_schema(operation_id="projects_adoption", responses={200: AdoptionShape, **errors(404)})
+    def get(self, request: Request, slug: str) -> Response:
+        """How many people have which version. Numbers, nothing about anybody."""
+        return Response(adoption_document(adoption_of(access.project_for(person(request), slug))))
 
 
 class Revisions(Endpoint):

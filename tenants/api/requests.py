@@ -105,6 +105,13 @@ class ReleaseChanges(Strict):
     yank_reason = serializers.CharField(max_length=300, required=False, allow_blank=True)
 
 
+class NewReport(Strict):
+    """concern: harmful, deceptive, broken, rights or other."""
+
+    concern = serializers.CharField(max_length=12)
+    text = serializers.CharField(max_length=2000, required=False, allow_blank=True)
+
+
 class NewRelease(Strict):
     """discovery: the text of a Discovery.md that replaces the bundle's."""
 

@@ -1,10 +1,12 @@
 """How rows look in answers. Instances, operations and revisions look the same in streams: tenants.representation."""
 
+from dataclasses import asdict
 from typing import Any
 
-from apps_catalog.models import App, Release, Revision
+from apps_catalog.models import App, AppReport, Release, Revision
 from tenants.models import ApiToken, Cloud, Collection, DataKey, Instance, Operation, Quota, User
 from tenants.representation import instance_document, moment, operation_document, revision_document
+from tenants.services.adoption import Adoption
 from tenants.services.instances import InstallPlan
 from tenants.services.updates import UpdatePlan
 
@@ -111,6 +113,19 @@ def release_document(release: Release) -> Document:
 
 def own_release_document(release: Release) -> Document:
     return {**release_document(release), "review": release.review, "review_note": release.review_note}
+
+
+def report_document(report: AppReport) -> Document:
+    return {
+        "id": report.pk,
+        "app": report.app.slug,
+        "concern": report.concern,
+        "created_at": moment(report.created_at),
+    }
+
+
+def adoption_document(adoption: Adoption) -> Document:
+    return asdict(adoption)
 
 
 def project_document(app: App) -> Document:

@@ -99,8 +99,11 @@ def _converge(server: DataServer, digest: str, altered: bool) -> None:
     if status is None and spec.replicas == 0:
         _write(server, DataServerState.STOPPED, "", "", observed_generation=server.generation)
         return
-    if status is None or status.generation != spec.generation:
-        return  # the cluster has not acted on it yet
+    if status is not None and status.generation == spec.generation:  # else the cluster has not acted on it yet
+        _settle(server, spec, status, digest)
+
+
+def _settle(server: DataServer, spec: InstanceSpec, status: InstanceStatus, digest: str) -> None:
     micro = status.micros[0]
     if spec.replicas == 0:
         if micro.phase is MicroPhase.STOPPED:
@@ -108,9 +111,8 @@ def _converge(server: DataServer, digest: str, altered: bool) -> None:
         elif server.upstream:
             _write(server, DataServerState(server.state), "", "")
     elif status.failed:
-        if server.state == DataServerState.FAILED and server.retry_at is not None:
-            return  # known; it is tried again then
-        _write(server, DataServerState.FAILED, "", micro.reason or "It stopped and did not start again.")
+        if server.state != DataServerState.FAILED or server.retry_at is None:  # else known, and tried again then
+            _write(server, DataServerState.FAILED, "", micro.reason or "It stopped and did not start again.")
     elif status.ready and micro.upstream:
         _running(server, micro.upstream, digest)
     elif server.upstream and server.upstream != micro.upstream:

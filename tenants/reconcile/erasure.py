@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps_catalog import erasing
+from apps_catalog.models import AppReport
 from apps_catalog.store import Store
 from tenants import feed, steps
 from tenants.live import announce
@@ -76,7 +77,8 @@ def _forget_instances(cloud: Cloud) -> None:
             steps.succeed(operation)
         instance.micros.all().delete()
         feed.changed(instance.pk)
-    cloud.instances.update(config={}, log_tail="", state_reason="", alias="erased", retry_at=None)
+    blank = {"config": {}, "log_tail": "", "state_reason": "", "update_error": "", "alias": "erased"}
+    cloud.instances.update(retry_at=None, reverts=False, previous_revision=None, previous_release=None, **blank)
 
 
 def _forget_data(cloud: Cloud) -> None:
@@ -89,6 +91,7 @@ def _forget_data(cloud: Cloud) -> None:
 def _forget_person(owner: User) -> None:
     """The address may sign up again; the handle is nobody's any more (docs/people/using.md)."""
     RetiredHandle.objects.get_or_create(sha256=RetiredHandle.digest(owner.handle))
+    AppReport.objects.filter(reporter=owner).delete()
     for model in (ApiToken, AppSignIn, SignInCode, EmailAddress):
         model.objects.filter(user=owner).delete()
     IdempotencyRecord.objects.filter(scope=owner.pk).delete()
@@ -99,9 +102,10 @@ def _forget_person(owner: User) -> None:
 
 
 def _installed_by_others(cloud: Cloud) -> frozenset[str]:
-    """Revisions of the owner's apps that run, or may run, in other people's clouds."""
+    """Revisions of the owner's apps that run, or may run, in other people's clouds: what they may go back to too."""
     others = Instance.objects.filter(app__developer_id=cloud.owner_id).exclude(cloud=cloud)
-    return frozenset(others.exclude(state=InstanceState.REMOVED).values_list("revision_id", flat=True))
+    pairs = others.exclude(state=InstanceState.REMOVED).values_list("revision_id", "previous_revision_id")
+    return frozenset(revision_id for pair in pairs for revision_id in pair if revision_id)
 
 
 def _receipt_sent(cloud: Cloud, owner: User, operation: Operation) -> bool:

@@ -58,6 +58,17 @@ def review_release(operator: User, release: Release, *, approve: bool, note: str
     return row
 
 
+@transaction.atomic
+def unlist_app(operator: User, app: App, *, note: str) -> None:
+    """Take it off the catalog; its developer reads why. Those who have it, or know its slug, are not affected."""
+    if not note.strip():
+        raise Refused("reason_missing", "Say why, for its developer.", field="note")
+    reason = _reason(note, "note")
+    app.releases.filter(listed=True).update(listed=False, review=Review.REFUSED, review_note=reason)
+    Event.record(app, before="listed", after="unlisted", actor=operator.pk, reason=reason)
+    listing.show(app)
+
+
 def check_notes(notes: str) -> str:
     """Raises Refused (field notes)."""
     if len(notes) > discovery.MAX_NOTES or "\x00" in notes:
@@ -65,15 +76,11 @@ def check_notes(notes: str) -> str:
     return notes
 
 
-def require_notes(app: App, notes: str) -> None:
-    """Those who have an app should read what is new: from the second listed release on. Raises Refused (field notes)."""
-    if not notes.strip() and Release.objects.filter(app=app, listed=True, yanked_at__isnull=True).exists():
-        raise Refused("notes_missing", "Say what is new: others have the release before.", field="notes")
-
-
 def _list(actor: User, row: Release, listed: bool) -> None:
     if listed:
         listing.require_listable(row.page)
+        if row.review == Review.REFUSED:
+            raise Refused("refused_by_operator", "The operator has refused this release; make another.", field="listed")
         row.review = listing.review_for(actor) if row.review != Review.APPROVED else row.review
     elif row.review == Review.PENDING:
         row.review = Review.NOT_NEEDED

@@ -8,10 +8,11 @@ from django import forms
 from django.utils import timezone
 from django.utils.html import escape
 
-from apps_catalog.models import Channel, Revision
+from apps_catalog.models import Channel, Concern, Revision
 from tenants.services.configuration import Setting
 from tenants.services.idempotency import KEY_LIMIT
 from tenants.services.instances import VALUE_LIMIT
+from tenants.services.reports import TEXT_LIMIT
 from tenants.states import RevisionState
 
 
@@ -74,6 +75,13 @@ def _placeholder(setting: Setting) -> str:
     if setting.is_set:
         return "Set; leave empty to keep it"
     return "The app’s own value" if setting.has_default else "Not set"
+
+
+class ReportForm(forms.Form):
+    concern = forms.ChoiceField(label="What is wrong", choices=Concern.choices)
+    text = forms.CharField(
+        label="What you saw", required=False, max_length=TEXT_LIMIT, widget=forms.Textarea(attrs={"rows": 4})
+    )
 
 
 class TokenForm(OnceForm):

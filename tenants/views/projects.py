@@ -17,6 +17,7 @@ from tenants import access
 from tenants.errors import Refused
 from tenants.models import User
 from tenants.services import idempotency, publish
+from tenants.services.adoption import adoption_of
 from tenants.services.projects import change_project, delete_project
 from tenants.services.releases import change_release as change_release_
 from tenants.views import snapshots
@@ -141,5 +142,6 @@ def _release(user: User, project: Any, form: ReleaseForm) -> idempotency.Answer:
 
 
 def _page(request: HttpRequest, context: dict[str, Any], form: ReleaseForm | None, status: int = 200) -> HttpResponse:
+    context |= {"adoption": adoption_of(context["project"])}
     context |= {"releases": list(releases_of(context["project"])[: snapshots.REVISIONS]), "form": form}
     return render(request, "tenants/project.html", context, status=status)

@@ -9,7 +9,7 @@ import tenants.models.data
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tenants", "0006_sealed_config"),
+        ("tenants", "0007_asked_again"),
     ]
 
     operations = [
