@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.data_server import model
 from tests.data_server.running import Data, Server, open_collection
 
-EXAMPLES, OPERATIONS = 120, 40
+EXAMPLES, OPERATIONS = 100, 40
 KEYS = ["a", "b", "B", "a/b", "a//b", "..", "%", "%2F", "ü", "key with space", "\x00", "日本", "#?&", "𝒳", "\uffff"]
 NAMES = ["n", "s", "l", "m", "é"]
 PATHS = [*NAMES, "m.n", "m.s", "m.m.n", "m.l", "key", "zz", "__expires"]
