@@ -59,7 +59,7 @@ def _end_builds(cloud: Cloud) -> None:
 @transaction.atomic
 def _begin(cloud: Cloud, operation: Operation) -> bool:
     """From here on nobody can call it off. Under the lock under which one does."""
-    row = Cloud.objects.select_for_update().get(pk=cloud.pk)
+    row = Cloud.objects.select_for_update(no_key=True).get(pk=cloud.pk)
     if row.state != CloudState.CLOSING or row.erase_at is None or row.erase_at > timezone.now():
         return False
     steps.finish(operation, "stop")

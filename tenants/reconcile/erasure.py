@@ -47,7 +47,7 @@ def forget(cloud: Cloud, operation: Operation) -> None:
 
 @transaction.atomic
 def _forget_rows(cloud: Cloud, owner: User, operation: Operation) -> None:
-    row = Cloud.objects.select_for_update().get(pk=cloud.pk)
+    row = Cloud.objects.select_for_update(no_key=True).get(pk=cloud.pk)
     if row.state != CloudState.CLOSING:
         return
     _forget_instances(row)
