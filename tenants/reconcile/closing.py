@@ -13,7 +13,7 @@ from django.utils import timezone
 from k8s.errors import ClusterError, Temporary
 from tenants import steps
 from tenants.models import Cloud, Operation, OperationKind
-from tenants.reconcile import cluster, erasure
+from tenants.reconcile import cluster, erasure, farewell
 from tenants.states import CloudState, InstanceState, WorkState
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ def _stop(cloud: Cloud, operation: Operation) -> None:
     _end_builds(cloud)
     if cloud.instances.exclude(state=InstanceState.REMOVED).filter(observed_generation__lt=F("generation")).exists():
         return
+    farewell.announce_date(cloud)
     with transaction.atomic():
         steps.finish(operation, "stop")
         steps.start(operation, "wait", f"Everything is kept until {cloud.erase_at:%-d %B %Y, %H:%M} UTC.")
