@@ -10,7 +10,7 @@ import typer
 
 from apps_catalog.bundles import BundleError
 from apps_catalog.packing import pack
-from apps_catalog.spacefile import Spacefile, SpacefileErrors, parse
+from apps_catalog.spacefile import Spacefile, SpacefileErrors, json_schema, parse
 from provider.cli import instances, operations, project
 from provider.cli.api import Document
 from provider.cli.failures import Failure
@@ -27,14 +27,18 @@ Notes = Annotated[str, typer.Option("--notes", help="What is new, for the people
 Version = Annotated[
     str | None, typer.Option("--version", "-v", help="Such as 1.2.0; the provider makes one up by default.")
 ]
+Schema = Annotated[bool, typer.Option("--schema", help="Only print the JSON Schema of Spacefiles, for editors.")]
 HERE = Path()
 # A revision waits while the copy is still busy with an older one.
 PLACING_LIMIT_S, PLACING_PAUSE_S = 120.0, 0.3
 
 
-def validate(directory: Dir = HERE, as_json: AsJson = False) -> None:
+def validate(directory: Dir = HERE, schema: Schema = False, as_json: AsJson = False) -> None:
     """Check the Spacefile without sending anything."""
-    with showing_failures(as_json) as screen:
+    with showing_failures(as_json or schema) as screen:
+        if schema:
+            screen.document(json_schema())
+            return
         spacefile = checked(project.folder(directory))
         screen.say(f"The Spacefile is valid: {_names(spacefile)}.", "green")
         for warning in spacefile.warnings:
