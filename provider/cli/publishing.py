@@ -20,6 +20,7 @@ Dir = Annotated[Path, typer.Option("--dir", "-d", help="The folder with the Spac
 Name = Annotated[str | None, typer.Option("--name", "-n", help="The project's name on the first push.")]
 Open = Annotated[bool, typer.Option("--open", help="Open the result in the browser.")]
 SkipLogs = Annotated[bool, typer.Option("--skip-logs", help="Do not show the build's log.")]
+NoInstall = Annotated[bool, typer.Option("--no-install", help="Only build it; your own copy stays as it is.")]
 Revision = Annotated[str | None, typer.Option("--revision", "--rid", help="Which revision; the last push by default.")]
 Listed = Annotated[bool, typer.Option("--listed", help="Show it in the catalog to everyone.")]
 Channel = Annotated[str, typer.Option("--channel", help="stable or beta.")]
@@ -52,6 +53,7 @@ def push(
     name: Name = None,
     open_it: Open = False,
     skip_logs: SkipLogs = False,
+    no_install: NoInstall = False,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
@@ -60,7 +62,7 @@ def push(
         root = project.folder(directory)
         checked(root)
         meta = _project_of(here, root, name)
-        revision = _send(here, root, meta)
+        revision = _send(here, root, meta, install=not no_install)
         if not skip_logs:
             _show_build(here, f"projects/{meta.id}/revisions/{revision['id']}/logs/")
         done = operations.wait_for(here.api, here.screen, revision["operation"], title="Building")
@@ -125,7 +127,7 @@ def _project_of(here: Session, root: Path, name: str | None) -> project.Meta:
     return meta
 
 
-def _send(here: Session, root: Path, meta: project.Meta) -> Document:
+def _send(here: Session, root: Path, meta: project.Meta, *, install: bool) -> Document:
     as_of = project.commit_date(root)
     with tempfile.TemporaryFile() as bundle:
         try:
@@ -135,7 +137,7 @@ def _send(here: Session, root: Path, meta: project.Meta) -> Document:
         except OSError as error:
             raise Failure(f"{error.filename} cannot be read: {error.strerror}", code="unreadable") from error
         here.screen.say(f"Sending {len(packed.names)} files, {bundle.tell() / 2**20:.1f} MiB packed.")
-        fields = {"as_of": as_of} if as_of else {}
+        fields = ({"as_of": as_of} if as_of else {}) | ({} if install else {"install": "false"})
         with here.screen.waiting("Sending"):
             return here.api.upload(f"projects/{meta.id}/revisions/", bundle, fields)
 
