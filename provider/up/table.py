@@ -80,7 +80,7 @@ def settings(plan: Plan) -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": "provider.settings",
     }
     if plan.cluster:
-        fixed["CLUSTER_URL"] = plan.cluster.complete(home)
+        fixed["CLUSTER_URL"] = plan.cluster.complete(home, (plan.port, plan.tls_port))
     private = {"FREEHOLD_DB_PASSWORD", "FREEHOLD_DB_OWNER_PASSWORD"}  # inside DATABASE_URL, or nobody's business
     inherited = bare_environment(home) | policy | chosen
     return inherited | {n: v for n, v in plan.secrets.items() if n not in private} | fixed
@@ -156,7 +156,7 @@ def _cluster_side(plan: Plan, cluster: Kubernetes) -> tuple[Process, ...]:
         Process(
             name="bundles",
             argv=programs.bundles((cluster.host, LOOPBACK), port, plan.home.path / "store"),
-            env=bare_environment(plan.home) | {"CLUSTER_URL": cluster.complete(plan.home)},
+            env=bare_environment(plan.home) | {"CLUSTER_URL": settings(plan)["CLUSTER_URL"]},
             probe=probes.http(port, "/healthz"),
             after=tuple(process.name for process in first_steps(plan)),
         ),

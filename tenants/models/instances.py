@@ -81,6 +81,7 @@ class Instance(models.Model):
     state_reason = models.TextField(blank=True)
     log_tail = models.TextField(blank=True)
     retry_at = models.DateTimeField(null=True, blank=True)
+    retries = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     removed_at = models.DateTimeField(null=True, blank=True)

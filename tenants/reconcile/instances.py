@@ -15,7 +15,7 @@ from k8s.specs import InstanceSpec, InstanceStatus, MicroPhase
 from tenants import feed, steps
 from tenants.live import announce
 from tenants.models import Instance, Operation, OperationKind, Wanted
-from tenants.reconcile import cluster, halting, versions
+from tenants.reconcile import again, cluster, halting, versions
 from tenants.reconcile.advisory import held
 from tenants.reconcile.specs import cloud_spec, instance_spec
 from tenants.states import CloudState, InstanceState, move
@@ -50,8 +50,10 @@ def _reconcile(instance_id: str, altered: bool) -> bool:
     except Temporary as error:
         _later(instance, operation, str(error), error.retry_after_s)
         return operation is not None and not altered
-    except (ClusterError, ValueError) as error:
+    except ClusterError as error:
         _give_up(instance, operation, str(error))
+    except ValueError as error:
+        _give_up(instance, operation, str(error), by_cluster=False)
     return True
 
 
@@ -61,6 +63,7 @@ def _run(instance: Instance, operation: Operation | None, altered: bool) -> None
     if altered or status is None or (status.generation, status.restart) != (spec.generation, spec.restart):
         steps.start(operation, "prepare")
         _apply(instance, spec)
+        _accepted(instance)
         status = _observed(instance)
     with transaction.atomic():
         steps.finish(operation, "prepare")
@@ -73,7 +76,15 @@ def _run(instance: Instance, operation: Operation | None, altered: bool) -> None
             steps.start(operation, "address")
     if _settle(instance, operation, status):
         # Back to the version before, at once: an address must not wait for the sweep.
-        _reconcile(instance.pk, altered=False)
+        _reconcile(instance.pk, False)
+
+
+def _accepted(instance: Instance) -> None:
+    """The cluster takes what it refused before: from here on its own words count again."""
+    if instance.retry_at is not None and instance.state == InstanceState.FAILED:
+        # Behind by one, so that the sweep looks until it runs or fails.
+        behind = instance.generation - 1
+        move(instance, InstanceState.UPDATING, state_reason="", retry_at=None, observed_generation=behind)
 
 
 def _observed(instance: Instance) -> InstanceStatus | None:
@@ -101,6 +112,8 @@ def _settle(instance: Instance, operation: Operation | None, status: InstanceSta
     row = _locked(instance.pk)
     if row.generation != instance.generation or row.wanted != instance.wanted:
         return False
+    if row.retry_at is not None:  # it is there after all, and what it says counts
+        Instance.objects.filter(pk=row.pk).update(retry_at=None)
     if status.failed and row.reverts:
         _go_back(row, operation, *_complaint(status))
         return True
@@ -147,6 +160,7 @@ def _running(row: Instance, operation: Operation | None) -> bool:
     if row.state != InstanceState.RUNNING:
         log_tail = row.log_tail if row.update_error else ""  # that of the update which failed
         changes: dict[str, Any] = {"state_reason": "", "log_tail": log_tail, "reverts": False}
+        changes |= {"retry_at": None, "retries": 0}
         move(row, InstanceState.RUNNING, observed_generation=row.generation, **changes)
     elif not settled:
         Instance.objects.filter(pk=row.pk).update(observed_generation=row.generation)
@@ -208,6 +222,8 @@ def _forget(instance: Instance, operation: Operation | None) -> None:
 def _later(instance: Instance, operation: Operation | None, why: str, retry_after_s: float | None) -> None:
     if operation is None:
         log.warning("instance_waits cloud=%s instance=%s why=%s", instance.cloud_id, instance.pk, why)
+        if again.is_due(instance):
+            _give_up(instance, None, why)
         return
     # A removal never gives up: half removed is no state to leave anything in.
     forever = operation.kind == OperationKind.REMOVE
@@ -216,7 +232,8 @@ def _later(instance: Instance, operation: Operation | None, why: str, retry_afte
 
 
 @transaction.atomic
-def _give_up(instance: Instance, operation: Operation | None, reason: str) -> None:
+def _give_up(instance: Instance, operation: Operation | None, reason: str, *, by_cluster: bool = True) -> None:
+    """by_cluster: that could not or would not run it, and is asked again some time."""
     log.error("instance_failed cloud=%s instance=%s reason=%s", instance.cloud_id, instance.pk, reason)
     row = _locked(instance.pk)
     if row.generation != instance.generation:
@@ -225,9 +242,12 @@ def _give_up(instance: Instance, operation: Operation | None, reason: str) -> No
         _go_back(row, operation, reason, "")
         return
     if row.wanted == Wanted.REMOVED:
-        Instance.objects.filter(pk=row.pk).update(state_reason=reason, observed_generation=row.generation)
+        Instance.objects.filter(pk=row.pk).update(observed_generation=row.generation)
         steps.fail(operation, reason)
     else:
         _fail(row, operation, reason)
+    if by_cluster:
+        tries = {"retry_at": again.next_try(row), "retries": row.retries + 1}
+        Instance.objects.filter(pk=row.pk).update(state_reason=again.explained(reason, row), **tries)
     feed.changed(row.pk)
     announce(row.cloud_id, row.pk)

@@ -19,16 +19,18 @@ from tenants.models import (
     RevokedSession,
     SignInCode,
 )
+from tenants.reconcile import again
 from tenants.reconcile.clouds import LIVING, MAKING
-from tenants.states import InstanceState, RevisionState
+from tenants.states import CloudState, InstanceState, RevisionState
 
 AT_ONCE = 1000  # a sweep enqueues at most so many of each; the next one comes in seconds
+REFUSED = (InstanceState.FAILED, InstanceState.REMOVING)
 KEEP_ANSWERS = timedelta(days=1)
 KEEP_CHANGES = timedelta(days=1)
 
 
 def clouds() -> list[str]:
-    behind = Cloud.objects.filter(state__in=LIVING, observed_generation__lt=F("generation"))
+    behind = Cloud.objects.filter(again.due() | Q(observed_generation__lt=F("generation")), state__in=LIVING)
     waiting = Operation.objects.filter(_later(), kind__in=MAKING).values("cloud_id")
     found = list(behind.exclude(pk__in=waiting).values_list("pk", flat=True)[:AT_ONCE])
     closing = Operation.objects.filter(_due(), kind=OperationKind.CLOSE_CLOUD)
@@ -39,6 +41,8 @@ def instances() -> list[str]:
     behind = Instance.objects.exclude(state=InstanceState.REMOVED).filter(observed_generation__lt=F("generation"))
     waiting = Operation.objects.filter(_later(), instance__isnull=False).values("instance_id")
     found = set(behind.exclude(pk__in=waiting).values_list("pk", flat=True)[:AT_ONCE])
+    refused = Instance.objects.filter(again.due(), state__in=REFUSED, cloud__state=CloudState.ACTIVE)
+    found.update(refused.values_list("pk", flat=True)[:AT_ONCE])
     due = Operation.objects.filter(_due(), instance__isnull=False)
     return [*found.union(due.values_list("instance_id", flat=True)[:AT_ONCE])]
 

@@ -90,7 +90,9 @@ def test_every_variable_is_one_that_the_provider_reads() -> None:
     read = {name for text in sources for name in READERS.findall(text)}
     for workload, _, container in every_container():
         inner = {name for entry in container.get("env", []) for name in VARIABLE.findall(entry.get("value", ""))}
-        named = {entry["name"] for entry in container.get("env", [])}
+        names = [entry["name"] for entry in container.get("env", [])]
+        named = set(names)
+        assert len(names) == len(named), f"{workload} says something twice"
         assert named - read == set(), workload
         assert not inner & read, f"{workload} spells a setting of the provider into another one"
     spelled_in = {

@@ -113,3 +113,20 @@ def test_what_is_allowed_is_the_list_and_nothing_else(ranges: bool) -> None:
     assert len(ways) > 2000
     found = {way.named for way in ways if reachability.allowed(policies(CLOUD, cell), *way.question)}
     assert found == ALLOWED
+
+
+BESIDE = replace(CELL, outside="10.0.0.7", outside_ports=(8000, 8443), bundle_url="http://10.0.0.7:10005")
+
+
+def test_a_provider_beside_the_cluster_is_its_one_address_and_no_other() -> None:
+    assert allowed("ingress", APP, "10.0.0.7", 8080, cell=BESIDE)
+    assert not allowed("ingress", APP, "10.0.0.8", 8080, cell=BESIDE)
+    assert not allowed("ingress", BUILD, "10.0.0.7", 8080, cell=BESIDE)
+    ports = (22, 5432, 6443, 8000, 8443, 10005)
+    assert [port for port in ports if allowed("egress", APP, "10.0.0.7", port, cell=BESIDE)] == [8000, 8443, 10005]
+    assert [port for port in ports if allowed("egress", BUILD, "10.0.0.7", port, cell=BESIDE)] == [10005]
+    assert not any(allowed("egress", STRANGER, "10.0.0.7", port, cell=BESIDE) for port in ports)
+
+
+def test_a_provider_in_pods_opens_no_address() -> None:
+    assert not any(allowed("egress", APP, "10.0.0.7", port) for port in (8000, 8443, 10005))
