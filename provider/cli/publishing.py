@@ -157,6 +157,9 @@ def _placed(here: Session, meta: project.Meta, revision: Document) -> tuple[Docu
     if revision.get("placement") != "done":
         return revision, None
     copy = instances.own_copy_of(here, meta)
+    if not revision.get("placed_by"):
+        here.screen.say(f"Your own copy runs just this: {copy['url']}", "green")
+        return revision, copy
     done = operations.wait_for(here.api, here.screen, revision["placed_by"], title="Starting it")
     if done["state"] == "failed":
         before = " The version before goes on." if done["kind"] == "update" else ""
