@@ -138,8 +138,8 @@ def _send(here: Session, root: Path, meta: project.Meta, *, install: bool) -> Do
             raise Failure(f"{error.filename} cannot be read: {error.strerror}", code="unreadable") from error
         here.screen.say(f"Sending {len(packed.names)} files, {bundle.tell() / 2**20:.1f} MiB packed.")
         fields = ({"as_of": as_of} if as_of else {}) | ({} if install else {"install": "false"})
-        with here.screen.waiting("Sending"):
-            return here.api.upload(f"projects/{meta.id}/revisions/", bundle, fields)
+        with here.screen.sending(bundle, bundle.tell(), "Sending") as file:
+            return here.api.upload(f"projects/{meta.id}/revisions/", file, fields)
 
 
 def _placed(here: Session, meta: project.Meta, revision: Document) -> tuple[Document, Document | None]:
