@@ -114,7 +114,7 @@ def _settle(instance: Instance, operation: Operation | None, status: InstanceSta
         return False
     if row.retry_at is not None:  # it is there after all, and what it says counts
         Instance.objects.filter(pk=row.pk).update(retry_at=None)
-    if status.failed and row.reverts:
+    if status.failed and row.reverts and row.wanted == Wanted.RUNNING:
         _go_back(row, operation, *_complaint(status))
         return True
     differs = status.ready and row.observed_generation != row.generation and versions.bring_rows_up(row)
@@ -238,7 +238,7 @@ def _give_up(instance: Instance, operation: Operation | None, reason: str, *, by
     row = _locked(instance.pk)
     if row.generation != instance.generation:
         return
-    if row.reverts:
+    if row.reverts and row.wanted == Wanted.RUNNING:
         _go_back(row, operation, reason, "")
         return
     if row.wanted == Wanted.REMOVED:
