@@ -17,6 +17,7 @@ from tenants.data_server import disk
 from tenants.data_server.admin_api import AdminApp
 from tenants.data_server.app import DataApp
 from tenants.data_server.registry import Registry
+from tenants.data_server.serving import listener
 from tenants.data_server.wire import Receive, Scope, Send
 
 FOLDER = Path("/data")
@@ -44,8 +45,6 @@ async def serve(registry: Registry, gate: bytes, admin: str, port: int) -> None:
     inner = AdminApp(registry, admin)
     config = uvicorn.Config(
         OneAddress(DataApp(registry, gate), inner),
-        host="0.0.0.0",  # noqa: S104 - inside the sandbox; who reaches it is decided outside
-        port=port,
         interface="asgi3",
         http="httptools",
         ws="none",
@@ -59,7 +58,8 @@ async def serve(registry: Registry, gate: bytes, admin: str, port: int) -> None:
     )
     house = asyncio.create_task(_keep_house(registry, inner))
     try:
-        await uvicorn.Server(config).serve()
+        # Inside the sandbox; who reaches it is decided outside.
+        await uvicorn.Server(config).serve(sockets=[listener(f"0.0.0.0:{port}")])
     finally:
         house.cancel()
         await asyncio.wait([house])

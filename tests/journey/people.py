@@ -83,8 +83,11 @@ class Person:
         return self.api.post(f"projects/{slug}/revisions/", files=files, data=fields, timeout=120)
 
     def build(self, slug: str, files: Mapping[str, str | bytes], limit_s: float = 300, **fields: str) -> Document:
-        """Upload and wait until the revision is ready or failed. fields: what else is said of the upload."""
-        answer = self.upload(slug, zipped(files), **fields)
+        """Upload and wait until the revision is ready or failed. It is not run in this person's own copy.
+
+        fields: what else is said of the upload.
+        """
+        answer = self.upload(slug, zipped(files), install="false", **fields)
         assert answer.status_code == 202, answer.text
 
         def look() -> Document | None:

@@ -85,19 +85,19 @@ def test_the_former_platforms_hosts_answer_inside_a_sandbox_only(shell: Shell) -
     assert client().get(f"{shell.owner.stack.console}/ca.pem").text != pem
 
 
-def test_python_code_in_an_app_stores_and_reads(shell: Shell) -> None:
+def test_the_runtimes_deta_module_stores_and_reads(shell: Shell) -> None:
     code = (
-        "import json, os, urllib.request as u\n"
-        "key = os.environ['DETA_PROJECT_KEY']\n"
-        "root = f\"https://{os.environ['DETA_BASE_HOST']}/v1/{key.split('_')[0]}/py/\"\n"
-        "def ask(method, path, body):\n"
-        "    headers = {'X-Api-Key': key, 'Content-Type': 'application/json'}\n"
-        "    return json.load(u.urlopen(u.Request(root + path, json.dumps(body).encode(), headers, method=method)))\n"
-        "ask('POST', 'items', {'item': {'key': 'p', 'n': 5}})\n"
-        "print(json.dumps(ask('POST', 'query', {'query': [{'n?gt': 4}]})))\n"
+        "import json\n"
+        "from deta import Deta\n"
+        "deta = Deta()\n"
+        "base, drive = deta.Base('py'), deta.Drive('files')\n"
+        "base.put({'n': 5}, 'p')\n"
+        "base.update({'n': base.util.increment(2)}, 'p')\n"
+        "drive.put('a/ž.txt', 'hello')\n"
+        "print(json.dumps([base.get('p'), base.fetch({'n?gt': 4}).items, drive.get('a/ž.txt').read().decode()]))\n"
     )
-    found = json.loads(shell.run(f"python3 -c {shlex.quote(code)}"))
-    assert found == {"paging": {"size": 1}, "items": [{"key": "p", "n": 5}]}
+    item = {"key": "p", "n": 7}
+    assert json.loads(shell.run(f"python3 -c {shlex.quote(code)}")) == [item, [item], "hello"]
 
 
 def test_npm_deta_in_node_works_unchanged(person: Any) -> None:
@@ -171,7 +171,8 @@ def test_a_key_works_at_once_and_is_refused_within_five_seconds_of_its_end(freeh
     assert made["key"].startswith(f"{made['project_id']}_")
     path, headers = f"{made['project_id']}/days/items", {"X-API-Key": made["key"]}
     with outside(freehold) as program:
-        until(lambda: program.get(f"{path}/x", headers=headers).status_code != 401, 5, "the key is known")
+        # The proxy hears of the key within a second; until its data server has too, it holds the request.
+        until(lambda: program.get(f"{path}/x", headers=headers).status_code == 404, 5, "the key is known")
         assert program.post(path, headers=headers, json={"item": {"key": "x"}}).status_code == 201
         assert made["key"] not in owner.api.get(f"collections/{collection['id']}/keys/").text
         owner.call("DELETE", f"collections/{collection['id']}/keys/{made['id']}/")

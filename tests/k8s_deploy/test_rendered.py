@@ -26,6 +26,7 @@ from tests.k8s_deploy.rendered import (
     objects,
     of_kind,
     pods,
+    service_variables,
     settings,
 )
 from tests.test_documents import READERS
@@ -35,6 +36,7 @@ STORES = {
     "DATABASE_URL": "postgresql://freehold:secret@db.example:5432/freehold",
     "REDIS_URL": "redis://redis.example:6379/0",
     "FREEHOLD_SESSION_KEYS": "k1:" + "s" * 40,
+    "FREEHOLD_DATA_KEY": "d" * 64,
     "FREEHOLD_FIELD_KEY": base64.urlsafe_b64encode(b"k" * 32).decode(),
 }
 
@@ -122,6 +124,8 @@ def test_the_provider_starts_with_what_every_pod_is_given(tmp_path: Path) -> Non
             cell: Any = from_url(url)._cell
             assert cell.installation == settings()["FREEHOLD_INSTALLATION"]
             assert set(cell.images) == {"python", "node", "builder"}
+            assert cell.gate_address == service_variables()["GATE_SERVICE_HOST"]  # apps reach their own hosts by it
+            assert cell.blocked == ("203.0.113.0/28", "2001:db8:1::/48")
             assert cell.bundle_url == f"http://bundles.freehold:{programs.BUNDLES}"
 
 
@@ -217,7 +221,7 @@ def test_no_pod_is_told_a_secret_that_it_does_not_need() -> None:
     }
     assert told["static"] == told["bundles"] == set()
     assert told["gate"] == {"FREEHOLD_GATE_SECRET"}
-    assert told["gate-agent"] == {"DATABASE_URL", "REDIS_URL", "FREEHOLD_SESSION_KEYS"}
+    assert told["gate-agent"] == {"DATABASE_URL", "REDIS_URL", "FREEHOLD_SESSION_KEYS", "FREEHOLD_DATA_KEY"}
     key = {name for name, pod in pods().items() if any(v["name"] == "bundle-key" for v in pod["spec"]["volumes"])}
     assert key == {"live", "worker", "observer", "bundles"}
 
