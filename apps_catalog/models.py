@@ -30,7 +30,7 @@ class Category(models.TextChoices):
     """What the catalog can be narrowed to; Discovery.md names one as `category`."""
 
     PRODUCTIVITY = "productivity", "Productivity"
-    NOTES = "notes", "Notes and writing"
+    NOTES = "notes", "Writing"
     MEDIA = "media", "Pictures, music, film"
     HOME = "home", "Home and money"
     PEOPLE = "people", "People and talk"

@@ -3,13 +3,14 @@
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
 from apps_catalog.models import App, Category
 from apps_catalog.services import SORTS, listed_apps
+from apps_catalog.spacefile import json_schema
 from apps_catalog.store import Store
 
 PAGE = 24
@@ -45,6 +46,12 @@ def catalog(request: HttpRequest) -> HttpResponse:
     answer = render(request, "apps_catalog/_results.html" if partial else "apps_catalog/catalog.html", context)
     patch_vary_headers(answer, ["HX-Target"])
     return answer
+
+
+@require_safe
+def spacefile_schema(_request: HttpRequest) -> JsonResponse:
+    """JSON Schema of the Spacefile, for editors."""
+    return JsonResponse(json_schema(), headers={"Cache-Control": "public, max-age=3600"})
 
 
 @require_safe

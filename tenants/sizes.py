@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from apps_catalog.blueprint import Blueprint
+from apps_catalog.blueprint import Blueprint, Part
 from tenants.models import Instance, Quota
 
 DEFAULT_CPU_MILLIS = 200
@@ -12,27 +12,39 @@ DEFAULT_STORAGE_MIB = 500
 
 @dataclass(frozen=True)
 class Size:
-    """What one micro that is a process may use at most."""
+    """What one micro that is a process may use at most, where its Spacefile says nothing."""
 
     cpu_millis: int = DEFAULT_CPU_MILLIS
     memory_mib: int = DEFAULT_MEMORY_MIB
 
 
 def needs_of(blueprint: Blueprint, size: Size) -> Quota:
-    """Only processes take compute. A volume counts with its full size, an app without one with the usual allowance."""
+    """Only processes take compute, each what its Spacefile says, else `size`. A volume counts with its full size, an app
+    without one with the usual allowance."""
+    each = [size_of_part(part, size) for part in blueprint.processes]
     return Quota(
-        cpu_millis=size.cpu_millis * blueprint.processes,
-        memory_mib=size.memory_mib * blueprint.processes,
+        cpu_millis=sum(one.cpu_millis for one in each),
+        memory_mib=sum(one.memory_mib for one in each),
         storage_mib=blueprint.volume_mib or DEFAULT_STORAGE_MIB,
         instances=1,
     )
 
 
 def size_of(instance: Instance, blueprint: Blueprint) -> Size:
-    """How large each of its processes is; `blueprint` is that of its own revision."""
-    if not blueprint.processes:
-        return Size()
-    return Size(instance.cpu_millis // blueprint.processes, instance.memory_mib // blueprint.processes)
+    """How large its processes are of which the Spacefile says nothing; `blueprint` is that of its own revision."""
+    cpu = _share(instance.cpu_millis, [part.cpu_millis for part in blueprint.processes])
+    memory = _share(instance.memory_mib, [part.memory_mib for part in blueprint.processes])
+    return Size(cpu or DEFAULT_CPU_MILLIS, memory or DEFAULT_MEMORY_MIB)
+
+
+def size_of_part(part: Part, size: Size) -> Size:
+    return Size(part.cpu_millis or size.cpu_millis, part.memory_mib or size.memory_mib)
+
+
+def _share(whole: int, declared: list[int | None]) -> int:
+    """What each of the undeclared ones has of `whole`; 0 where there are none."""
+    open_ones = declared.count(None)
+    return max(0, whole - sum(amount or 0 for amount in declared)) // open_ones if open_ones else 0
 
 
 def columns(needs: Quota) -> dict[str, int]:

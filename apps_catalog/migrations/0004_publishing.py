@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
                 blank=True,
                 choices=[
                     ("productivity", "Productivity"),
-                    ("notes", "Notes and writing"),
+                    ("notes", "Writing"),
                     ("media", "Pictures, music, film"),
                     ("home", "Home and money"),
                     ("people", "People and talk"),

@@ -10,7 +10,7 @@ import typer
 
 from apps_catalog.bundles import BundleError
 from apps_catalog.packing import pack
-from apps_catalog.spacefile import Spacefile, SpacefileErrors, parse
+from apps_catalog.spacefile import Spacefile, SpacefileErrors, json_schema, parse
 from provider.cli import instances, operations, project
 from provider.cli.api import Document
 from provider.cli.failures import Failure
@@ -20,6 +20,7 @@ Dir = Annotated[Path, typer.Option("--dir", "-d", help="The folder with the Spac
 Name = Annotated[str | None, typer.Option("--name", "-n", help="The project's name on the first push.")]
 Open = Annotated[bool, typer.Option("--open", help="Open the result in the browser.")]
 SkipLogs = Annotated[bool, typer.Option("--skip-logs", help="Do not show the build's log.")]
+NoInstall = Annotated[bool, typer.Option("--no-install", help="Only build it; your own copy stays as it is.")]
 Revision = Annotated[str | None, typer.Option("--revision", "--rid", help="Which revision; the last push by default.")]
 Listed = Annotated[bool, typer.Option("--listed", help="Show it in the catalog to everyone.")]
 Channel = Annotated[str, typer.Option("--channel", help="stable or beta.")]
@@ -27,14 +28,18 @@ Notes = Annotated[str, typer.Option("--notes", help="What is new, for the people
 Version = Annotated[
     str | None, typer.Option("--version", "-v", help="Such as 1.2.0; the provider makes one up by default.")
 ]
+Schema = Annotated[bool, typer.Option("--schema", help="Only print the JSON Schema of Spacefiles, for editors.")]
 HERE = Path()
 # A revision waits while the copy is still busy with an older one.
 PLACING_LIMIT_S, PLACING_PAUSE_S = 120.0, 0.3
 
 
-def validate(directory: Dir = HERE, as_json: AsJson = False) -> None:
+def validate(directory: Dir = HERE, schema: Schema = False, as_json: AsJson = False) -> None:
     """Check the Spacefile without sending anything."""
-    with showing_failures(as_json) as screen:
+    with showing_failures(as_json or schema) as screen:
+        if schema:
+            screen.document(json_schema())
+            return
         spacefile = checked(project.folder(directory))
         screen.say(f"The Spacefile is valid: {_names(spacefile)}.", "green")
         for warning in spacefile.warnings:
@@ -48,6 +53,7 @@ def push(
     name: Name = None,
     open_it: Open = False,
     skip_logs: SkipLogs = False,
+    no_install: NoInstall = False,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
@@ -56,7 +62,7 @@ def push(
         root = project.folder(directory)
         checked(root)
         meta = _project_of(here, root, name)
-        revision = _send(here, root, meta)
+        revision = _send(here, root, meta, install=not no_install)
         if not skip_logs:
             _show_build(here, f"projects/{meta.id}/revisions/{revision['id']}/logs/")
         done = operations.wait_for(here.api, here.screen, revision["operation"], title="Building")
@@ -121,7 +127,7 @@ def _project_of(here: Session, root: Path, name: str | None) -> project.Meta:
     return meta
 
 
-def _send(here: Session, root: Path, meta: project.Meta) -> Document:
+def _send(here: Session, root: Path, meta: project.Meta, *, install: bool) -> Document:
     as_of = project.commit_date(root)
     with tempfile.TemporaryFile() as bundle:
         try:
@@ -131,9 +137,9 @@ def _send(here: Session, root: Path, meta: project.Meta) -> Document:
         except OSError as error:
             raise Failure(f"{error.filename} cannot be read: {error.strerror}", code="unreadable") from error
         here.screen.say(f"Sending {len(packed.names)} files, {bundle.tell() / 2**20:.1f} MiB packed.")
-        fields = {"as_of": as_of} if as_of else {}
-        with here.screen.waiting("Sending"):
-            return here.api.upload(f"projects/{meta.id}/revisions/", bundle, fields)
+        fields = ({"as_of": as_of} if as_of else {}) | ({} if install else {"install": "false"})
+        with here.screen.sending(bundle, bundle.tell(), "Sending") as file:
+            return here.api.upload(f"projects/{meta.id}/revisions/", file, fields)
 
 
 def _placed(here: Session, meta: project.Meta, revision: Document) -> tuple[Document, Document | None]:
@@ -151,6 +157,9 @@ def _placed(here: Session, meta: project.Meta, revision: Document) -> tuple[Docu
     if revision.get("placement") != "done":
         return revision, None
     copy = instances.own_copy_of(here, meta)
+    if not revision.get("placed_by"):
+        here.screen.say(f"Your own copy runs just this: {copy['url']}", "green")
+        return revision, copy
     done = operations.wait_for(here.api, here.screen, revision["placed_by"], title="Starting it")
     if done["state"] == "failed":
         before = " The version before goes on." if done["kind"] == "update" else ""

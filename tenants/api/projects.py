@@ -118,18 +118,20 @@ class Revisions(Endpoint):
         parameters=[KEY],
     )
     def post(self, request: Request, slug: str) -> Response:
-        """Upload a bundle (a zip with a Spacefile at its top) and have it built in one's own cloud."""
+        """Upload a bundle (a zip with a Spacefile at its top), have it built in one's own cloud, and run it in one's
+        own copy there unless `install` is false."""
         user = person(request)
         app = access.project_for(user, slug)
         _check_length(request)
         sent = self.body(request, NewRevision)
         upload = publish.accept_upload(sent["bundle"])
-        as_of = sent.get("as_of")
+        as_of, is_to_run = sent.get("as_of"), sent["install"]
 
         def act() -> Answer:
-            return Answer(202, uploaded_document(*publish.add_revision(user, app, upload, as_of)))
+            made = publish.add_revision(user, app, upload, as_of, is_to_run=is_to_run)
+            return Answer(202, uploaded_document(*made))
 
-        return self.once(request, act, asked=[upload.source, as_of])
+        return self.once(request, act, asked=[upload.source, as_of, is_to_run])
 
 
 class Revision(Endpoint):

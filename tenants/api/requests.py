@@ -82,8 +82,11 @@ class AsOf(serializers.DateTimeField):
 
 
 class NewRevision(Strict):
+    """install: into one's own copy as soon as it is built, true if absent."""
+
     bundle = serializers.FileField(max_length=500)
     as_of = AsOf(required=False)
+    install = serializers.BooleanField(required=False, default=True)
 
 
 class ProjectChanges(Strict):

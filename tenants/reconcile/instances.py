@@ -114,7 +114,7 @@ def _settle(instance: Instance, operation: Operation | None, status: InstanceSta
         return False
     if row.retry_at is not None:  # it is there after all, and what it says counts
         Instance.objects.filter(pk=row.pk).update(retry_at=None)
-    if status.failed and row.reverts:
+    if status.failed and row.reverts and row.wanted == Wanted.RUNNING:
         _go_back(row, operation, *_complaint(status))
         return True
     differs = status.ready and row.observed_generation != row.generation and versions.bring_rows_up(row)
@@ -130,7 +130,7 @@ def _settle(instance: Instance, operation: Operation | None, status: InstanceSta
 
 
 def _locked(instance_id: str) -> Instance:
-    rows = Instance.objects.select_for_update(of=("self",))
+    rows = Instance.objects.select_for_update(of=("self",), no_key=True)
     return rows.select_related("revision", "previous_revision", "previous_release").get(pk=instance_id)
 
 
@@ -210,7 +210,7 @@ def _remove(instance: Instance, operation: Operation | None) -> None:
 
 @transaction.atomic
 def _forget(instance: Instance, operation: Operation | None) -> None:
-    row = Instance.objects.select_for_update().get(pk=instance.pk)
+    row = Instance.objects.select_for_update(no_key=True).get(pk=instance.pk)
     if row.state == InstanceState.REMOVING:
         move(row, InstanceState.REMOVED, removed_at=timezone.now(), observed_generation=row.generation)
     row.micros.all().delete()
@@ -238,7 +238,7 @@ def _give_up(instance: Instance, operation: Operation | None, reason: str, *, by
     row = _locked(instance.pk)
     if row.generation != instance.generation:
         return
-    if row.reverts:
+    if row.reverts and row.wanted == Wanted.RUNNING:
         _go_back(row, operation, reason, "")
         return
     if row.wanted == Wanted.REMOVED:

@@ -65,6 +65,7 @@ def is_to_place(revision_id: str) -> bool:
 def apps_to_spread() -> list[str]:
     """Apps with copies that update themselves and have not looked at the newest release yet."""
     behind = Instance.objects.filter(auto_update=True, is_builder=False, state=InstanceState.RUNNING)
+    behind = behind.filter(cloud__state=CloudState.ACTIVE)
     behind = behind.annotate(since=Coalesce("auto_considered_at", F("release__created_at")))
     newer = Q(app__releases__created_at__gt=F("since"), app__releases__yanked_at__isnull=True)
     return list(behind.filter(newer).values_list("app_id", flat=True).distinct()[:AT_ONCE])

@@ -5,10 +5,10 @@ import logging
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 
-from tenants.errors import Refused
+from tenants.errors import Conflict, Refused
 from tenants.models import Instance
 from tenants.services.updates import offered, plan_update, update_instance
-from tenants.states import InstanceState
+from tenants.states import CloudState, InstanceState
 
 log = logging.getLogger(__name__)
 AT_ONCE = 500
@@ -17,6 +17,7 @@ AT_ONCE = 500
 def waiting(app_id: str) -> list[str]:
     """The app's running instances that follow by themselves and for which a newer release was not considered yet."""
     rows = Instance.objects.filter(app_id=app_id, auto_update=True, is_builder=False, state=InstanceState.RUNNING)
+    rows = rows.filter(cloud__state=CloudState.ACTIVE)
     rows = rows.annotate(since=Coalesce("auto_considered_at", F("release__created_at")))
     newer = Q(app__releases__created_at__gt=F("since"), app__releases__yanked_at__isnull=True)
     return list(rows.filter(newer).distinct().values_list("pk", flat=True)[:AT_ONCE])
@@ -34,7 +35,7 @@ def update(instance_id: str) -> None:
             update_instance(None, instance, release_id=plan.release.pk)
     except Refused as refusal:
         log.warning("not_updated cloud=%s instance=%s why=%s", instance.cloud_id, instance.pk, refusal.code)
-        if refusal.code == "instance_busy":
-            return
+        if isinstance(refusal, Conflict):
+            return  # another time
     # By the release's own time, not by now: one that was made meanwhile must not be passed over.
     Instance.objects.filter(pk=instance_id).update(auto_considered_at=newest.created_at)

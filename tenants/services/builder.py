@@ -37,7 +37,7 @@ def place_revision(revision_id: str) -> None:
         cloud = quota.lock(cloud_id)
     except Conflict:
         return  # not active (yet, or any more)
-    due = Revision.objects.select_for_update(of=("self",)).select_related("app__developer")
+    due = Revision.objects.select_for_update(of=("self",), no_key=True).select_related("app__developer")
     revision = due.filter(pk=revision_id, placement=Placement.DUE, state=RevisionState.READY).first()
     if revision is None:
         return
@@ -59,15 +59,22 @@ def _is_overtaken(revision: Revision) -> bool:
     return newer.filter(placement__in=(Placement.DUE, Placement.DONE)).exists()
 
 
-def _place(cloud: Cloud, revision: Revision) -> Operation:
+def _place(cloud: Cloud, revision: Revision) -> Operation | None:
+    """None where the very same already runs: nothing has to be started for what was pushed unchanged."""
     copy = builder_instance_of(revision.app)
     if copy is None:
         return _install(cloud, revision)
     locked = lock(copy)
     require_still(locked)
+    if locked.state == InstanceState.RUNNING and _is_same(locked.revision, revision):
+        return None
     needs, extra = needs_after(locked, revision)
     quota.require(cloud, extra)
     return move_to(revision.app.developer, locked, revision, None, needs)
+
+
+def _is_same(old: Revision, new: Revision) -> bool:
+    return (old.source, old.digest) == (new.source, new.digest)
 
 
 def _install(cloud: Cloud, revision: Revision) -> Operation:

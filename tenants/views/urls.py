@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps_catalog.views import app_icon, catalog, developer
+from apps_catalog.views import app_icon, catalog, developer, spacefile_schema
 from tenants.views import account, apps, closing, clouds, home, instances, operations, projects, versions
 
 urlpatterns = [
@@ -11,6 +11,7 @@ urlpatterns = [
     path("apps/<slug:slug>/", apps.app, name="app"),
     path("apps/<slug:slug>/icon/", app_icon, name="app_icon"),
     path("apps/<slug:slug>/report/", apps.report, name="app_report"),
+    path("spacefile.schema.json", spacefile_schema, name="spacefile_schema"),
     path("developers/<slug:handle>/", developer, name="developer"),
     path("apps/<slug:slug>/install/", apps.install, name="app_install"),
     path("instances/<str:instance_id>/", instances.instance, name="instance"),

@@ -93,3 +93,16 @@ def test_a_project_in_use_is_not_deleted(cluster: MemoryCluster) -> None:
     assert developer("DELETE", path).status_code == 204
     assert error(developer("GET", path))[0] == error(user("GET", f"apps/{release.app.slug}/"))[0] == 404
     assert Release.objects.filter(pk=release.pk).exists()
+
+
+def test_a_push_that_is_not_to_run_leaves_ones_own_copy_alone(cluster: MemoryCluster) -> None:
+    developer = Program(active_person(cluster))
+    slug = developer("POST", "projects/", {"name": "Herons"}).json()["slug"]
+    files: dict[str, str | bytes] = {"Spacefile": SPACEFILE, "main.py": "app = None\n"}
+    made = developer.upload(slug, zipped(files), install="false").json()
+    settle()
+    place()
+    shown = developer("GET", f"projects/{slug}/revisions/{made['id']}/").json()
+    assert (shown["state"], shown["placement"]) == ("ready", "")
+    assert developer("GET", f"projects/{slug}/").json()["builder_instance"] is None
+    assert error(developer.upload(slug, zipped(files), install="perhaps"))[2] == "install"

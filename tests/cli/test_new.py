@@ -146,3 +146,8 @@ def test_an_update_asks_before_it_agrees(provider: FlakyProvider, freehold: Free
     assert agreed.returncode == 0 and "newly: It may egress:x." in agreed.stdout
     posted = [json.loads(asked.body) for asked in provider.asked if asked.method == "POST"]
     assert posted == [{}, {}, {"release": "rel2", "consent": ["egress:x"]}]
+
+
+def test_the_schema_of_spacefiles_is_printed_for_editors(freehold: Freehold) -> None:
+    schema = json.loads(freehold("validate", "--schema").stdout)
+    assert {"v", "micros", "icon", "volume"} <= set(schema["properties"])

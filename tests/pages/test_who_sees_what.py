@@ -18,6 +18,7 @@ EXPECTED: dict[str, tuple[int | None, int, int, int]] = {
     "catalog": (200, 200, 200, 200),
     "app": (200, 200, 200, 200),
     "app_report": (None, 200, 200, 200),
+    "spacefile_schema": (200, 200, 200, 200),
     "developer": (200, 200, 200, 200),
     "app_icon": (404, 404, 404, 404),
     "app_install": (302, 302, 302, 302),

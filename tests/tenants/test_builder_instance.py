@@ -56,12 +56,12 @@ def test_the_next_push_updates_the_same_copy_with_its_settings(cluster: MemoryCl
     assert Instance.objects.count() == 1
 
 
-def test_what_is_pushed_again_unchanged_is_placed_without_a_build(cluster: MemoryCluster) -> None:
+def test_what_is_pushed_again_unchanged_is_neither_built_nor_started_again(cluster: MemoryCluster) -> None:
     developer, app = project(cluster)
-    pushed(developer, app)
+    first = pushed(developer, app)
     second = pushed(developer, app)
-    assert copy_of(app).revision == second
-    assert cluster.calls.count("run_build") == 1
+    assert (second.placement, second.placed_by, copy_of(app).revision) == ("done", "", first)
+    assert (cluster.calls.count("run_build"), cluster.calls.count("apply_instance")) == (1, 1)
 
 
 def test_placing_twice_or_after_a_crash_makes_one_copy(cluster: MemoryCluster) -> None:

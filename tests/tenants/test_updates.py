@@ -8,9 +8,10 @@ from apps_catalog.models import App, Release
 from k8s.errors import Permanent
 from tenants.errors import Conflict, QuotaExceeded, Refused
 from tenants.models import Instance, InstanceMicro, Plan, User
+from tenants.reconcile import instances as reconciler
 from tenants.reconcile import unsettled
 from tenants.services import automatic, publish, releases
-from tenants.services.instances import install_app
+from tenants.services.instances import install_app, remove_instance
 from tenants.services.updates import offered, plan_update, rollback_instance, update_instance
 from tests.worlds import SPACEFILE, MemoryCluster, active_person, released, settle, uploaded
 
@@ -204,3 +205,18 @@ def test_without_the_owners_wish_nothing_is_updated(cluster: MemoryCluster) -> N
     automatic.update(instance.pk)
     assert fresh(instance).release == instance.release
     assert unsettled.apps_to_spread() == []
+
+
+def test_what_is_removed_while_it_updates_is_removed_and_not_gone_back_to(cluster: MemoryCluster) -> None:
+    user, instance = installed(cluster)
+    another(instance.app, version="2")
+    update_instance(user, instance)
+    cluster.break_before["delete_instance"] = [Permanent("not now")]
+    remove_instance(user, fresh(instance))
+    reconciler.reconcile(instance.pk)
+    assert fresh(instance).wanted == "removed"
+    assert fresh(instance).release != instance.release
+    Instance.objects.filter(pk=instance.pk).update(retry_at=None)
+    remove_instance(user, fresh(instance))
+    settle()
+    assert fresh(instance).state == "removed"
