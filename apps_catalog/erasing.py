@@ -5,8 +5,9 @@ from collections.abc import Iterable
 
 from django.db import connection, transaction
 from django.db.models import Q
+from django.utils import timezone
 
-from apps_catalog.models import App, Release, Revision
+from apps_catalog.models import App, Placement, Release, Revision
 from apps_catalog.store import Store
 
 
@@ -17,6 +18,8 @@ def files_of(developer_id: str, kept: Iterable[str]) -> list[str]:
     found |= set(revisions.exclude(pk__in=kept).exclude(digest="").values_list("digest", flat=True))
     gone = App.objects.filter(developer_id=developer_id).exclude(revisions__in=list(kept)).exclude(icon="")
     found |= set(gone.values_list("icon", flat=True))
+    pages = Release.objects.filter(app__in=gone).exclude(page__icon="")
+    found |= {icon for icon in pages.values_list("page__icon", flat=True) if icon}
     return sorted(found - set(revisions.filter(pk__in=kept).values_list("digest", flat=True)))
 
 
@@ -34,16 +37,23 @@ def delete_file(store: Store, digest: str, developer_id: str) -> None:
     hold(digest)
     revisions = Revision.objects.exclude(app__developer_id=developer_id)
     icons = App.objects.exclude(developer_id=developer_id).filter(icon=digest)
-    if not (icons.exists() or revisions.filter(Q(source=digest) | Q(digest=digest)).exists()):
+    pages = Release.objects.exclude(app__developer_id=developer_id).filter(page__icon=digest)
+    if not (icons.exists() or pages.exists() or revisions.filter(Q(source=digest) | Q(digest=digest)).exists()):
         store.path(digest).unlink(missing_ok=True)
 
 
 def withdraw(developer_id: str, kept: Iterable[str]) -> None:
-    """Nothing of theirs can be found or installed any more. Copies that others have go on; the rest is emptied."""
+    """Nothing of theirs can be found or installed any more. Copies that others have go on, and those people may make
+    more of what they have; the rest is emptied."""
     apps = App.objects.filter(developer_id=developer_id)
-    Release.objects.filter(app__in=apps).update(listed=False, notes="")
-    Revision.objects.filter(app__in=apps).update(log_tail="", source_bytes=0)
+    releases = Release.objects.filter(app__in=apps)
+    releases.update(listed=False, notes="", page={}, review="", review_note="")
+    gone = releases.exclude(revision__in=kept).filter(yanked_at__isnull=True)
+    gone.update(yanked_at=timezone.now(), yank_reason="Its developer left.")
+    emptied = {"log_tail": "", "source_bytes": 0, "placement": Placement.NOT_WANTED, "placement_note": ""}
+    Revision.objects.filter(app__in=apps).update(**emptied)
     Revision.objects.filter(app__in=apps).exclude(pk__in=kept).update(spacefile={}, manifest=None)
     apps.update(listed=False, released_at=None)
+    apps.filter(unmaintained_at__isnull=True).update(unmaintained_at=timezone.now())
     blank = {"title": "", "tagline": "", "description_html": "", "homepage": "", "git": "", "icon": ""}
     apps.exclude(revisions__in=list(kept)).update(name="Erased", **blank)

@@ -1,5 +1,7 @@
 """Readers of environment variables. Only settings.py and `up` use them; a wrong value stops the start with one sentence."""
 
+import base64
+import binascii
 import os
 
 from django.core.exceptions import ImproperlyConfigured
@@ -48,3 +50,15 @@ def pairs(name: str) -> list[tuple[str, str]]:
     if any(not (key and value) for key, _, value in found):
         raise ImproperlyConfigured(f"{name} must be NAME=VALUE, several by blanks.")
     return [(key, value) for key, _, value in found]
+
+
+def keys(name: str, default: str | None = None) -> list[str]:
+    """A comma-separated list of keys of 32 bytes each in URL-safe base64; at least one."""
+    found = [part.strip() for part in text(name, default).split(",") if part.strip()]
+    try:
+        good = bool(found) and all(len(base64.urlsafe_b64decode(key)) == 32 for key in found)
+    except (binascii.Error, ValueError):
+        good = False
+    if not good:
+        raise ImproperlyConfigured(f"{name} must be keys of 32 bytes in URL-safe base64, separated by commas.")
+    return found

@@ -36,11 +36,16 @@ SECRET_KEY = env.text("SECRET_KEY", "only-for-debugging-never-for-people" if DEB
 GATE_SECRET = env.text("FREEHOLD_GATE_SECRET", "only-for-debugging" if DEBUG else None)
 # "kid:secret,kid:secret": the first signs new app sessions, all verify.
 SESSION_KEYS = env.names("FREEHOLD_SESSION_KEYS", "debug:only-for-debugging" if DEBUG else "")
+# "key,key": the first encrypts what is secret in the database (settings of apps), all decrypt.
+_debug_key = "b25seS1mb3ItZGVidWdnaW5nLW5ldmVyLWZvci1wZW8="
+FIELD_KEYS = env.keys("FREEHOLD_FIELD_KEY", _debug_key if DEBUG else None)
 
 # --- policy ----------------------------------------------------------------------------------------------------------
 SIGNUP = env.choice("FREEHOLD_SIGNUP", ("open", "invite", "closed"), "invite")
 DEFAULT_PLAN = env.text("FREEHOLD_DEFAULT_PLAN", "household")
 ERASE_AFTER_DAYS = env.integer("FREEHOLD_ERASE_AFTER_DAYS", 30)
+# Listed releases wait for an operator's look.
+REVIEW_LISTINGS = env.boolean("FREEHOLD_REVIEW_LISTINGS", False)
 BUNDLE_LIMIT_MIB = env.integer("FREEHOLD_BUNDLE_LIMIT_MIB", 250)
 
 # --- Django ----------------------------------------------------------------------------------------------------------

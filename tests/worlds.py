@@ -26,7 +26,7 @@ from k8s.specs import (
 )
 from tenants.models import Cloud, User
 from tenants.reconcile import builds, clouds, instances, unsettled
-from tenants.services import accounts, publish
+from tenants.services import accounts, builder, publish
 
 _numbers = itertools.count(1)
 PASSWORD = "Corr3ct-horse-battery"
@@ -35,6 +35,7 @@ SPACEFILE = "v: 0\nmicros:\n  - name: main\n    src: .\n    engine: python3.9\n 
 
 class MemoryCluster:
     """Keeps specs in dictionaries. `phase` is what every micro is in; `calls` counts verbs that change something.
+    `broken` are versions of apps that do not start.
 
     `break_before` and `break_after` name verbs that raise the given error once, before or after they took effect.
     """
@@ -45,6 +46,7 @@ class MemoryCluster:
         self.jobs: dict[str, JobStatus] = {}
         self.volumes: set[str] = set()
         self.phase = MicroPhase.READY
+        self.broken: set[str] = set()
         self.job_phase = JobPhase.SUCCEEDED
         self.lingers = False
         self.calls: list[str] = []
@@ -104,7 +106,8 @@ class MemoryCluster:
         spec = self.specs.get(instance_id)
         if spec is None:
             raise NotFound(instance_id)
-        phase = self.phase if spec.replicas else MicroPhase.STOPPED
+        is_broken = any(micro.env.get("DETA_SPACE_APP_VERSION") in self.broken for micro in spec.micros)
+        phase = (MicroPhase.FAILED if is_broken else self.phase) if spec.replicas else MicroPhase.STOPPED
         ready, failed = phase is MicroPhase.READY, phase is MicroPhase.FAILED
         micros = tuple(
             MicroStatus(
@@ -181,7 +184,7 @@ def zipped(files: dict[str, str | bytes]) -> io.BytesIO:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
         for name, content in files.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content)  # with one date: the same files are the same bytes
     made.seek(0)
     return made
 
@@ -209,6 +212,13 @@ def settle() -> None:
             instances.reconcile(instance_id)
         for revision_id in unsettled.builds():
             builds.reconcile(revision_id)
+
+
+def place() -> None:
+    """What the worker does with built revisions: into their developers' own copies, until these run."""
+    for revision_id in unsettled.placements():
+        builder.place_revision(revision_id)
+    settle()
 
 
 def cloud_of(user: User) -> Cloud:

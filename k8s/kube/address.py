@@ -5,8 +5,8 @@
 
 installation: a UUID, or the path of a file that holds it. bundles: the bundle server's URL as pods reach it; results: as the
 driver reaches it, if that differs. key: a file with the secret that the bundle server has too. image.python, image.node,
-image.builder: runtime images. Optional: gate (address), runtime_class, storage_class, request_percent, blocked (CIDRs,
-repeated), port_ranges=false.
+image.builder: runtime images. Optional: gate (address), outside (the provider's address beside the cluster), outside_port
+(its gate's, repeated), runtime_class, storage_class, request_percent, blocked (CIDRs, repeated), port_ranges=false.
 """
 
 from pathlib import Path
@@ -40,6 +40,8 @@ def from_url(url: str) -> KubeCluster:
         images={name: one(f"image.{name}") for name in _RUNTIMES},
         bundle_url=one("bundles").rstrip("/"),
         gate_address=query.get("gate", [None])[0],
+        outside=query.get("outside", [None])[0],
+        outside_ports=tuple(map(int, query.get("outside_port", []))),
         blocked=tuple(query.get("blocked", [])),
         port_ranges=one("port_ranges", "true") != "false",
         runtime_class=query.get("runtime_class", [None])[0],

@@ -183,7 +183,7 @@ class Api:
         headers = {"Accept": accept, **({"Content-Type": content_type} if content_type else {}), **self._credentials()}
         url = f"{base or self._host}{path}" + (f"?{urlencode(query)}" if query else "")
         content = json.dumps(body).encode() if body is not None else None
-        timeout = urllib3.Timeout(*timeouts)
+        timeout = urllib3.Timeout(connect=timeouts[0], read=timeouts[1])
         try:
             answer = self._pool.request(
                 method, url, body=content, headers=headers, timeout=timeout, preload_content=False, retries=False

@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
@@ -24,7 +25,7 @@ class Kubernetes:
     url: str
     host: str
 
-    def complete(self, home: Home) -> str:
+    def complete(self, home: Home, gate_ports: Sequence[int]) -> str:
         """CLUSTER_URL for the processes. What the person named stays; the rest leads to this home."""
         added = {
             "installation": home.path / _INSTALLATION,  # written by `manage.py prepare`, which asks the database
@@ -32,9 +33,12 @@ class Kubernetes:
             "bundles": f"http://{self.host}:{home.ports.bundles}",
             "results": f"http://127.0.0.1:{home.ports.bundles}",
             "gate": self.host,
+            "outside": self.host,
         }
         named = parse_qs(urlsplit(self.url).query)
         missing = [f"{name}={quote(str(value), safe='/:')}" for name, value in added.items() if name not in named]
+        if "outside_port" not in named:
+            missing += [f"outside_port={port}" for port in gate_ports]
         return self.url + ("&" if "?" in self.url else "?") + "&".join(missing)
 
 

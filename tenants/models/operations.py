@@ -23,6 +23,7 @@ class OperationKind(models.TextChoices):
     INSTALL = "install"
     RESTART = "restart"
     UPDATE = "update"
+    ROLLBACK = "rollback"
     REMOVE = "remove"
     BUILD = "build"
 

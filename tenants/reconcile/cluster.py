@@ -6,6 +6,7 @@ from django.conf import settings
 
 from k8s.cluster import Cluster
 from k8s.connect import connect, installation_of
+from k8s.errors import Permanent
 from tenants.models import Installation
 
 
@@ -23,8 +24,12 @@ def current() -> Cluster:
 
 
 def of(cell: str) -> Cluster:
-    """The cluster of a cell, by its name. Raises KeyError for one that this process was told nothing about."""
-    return current() if cell == settings.DEFAULT_CELL else _other(cell)
+    """The cluster of a cell, by its name. Raises Permanent for one that this process was told nothing about."""
+    if cell == settings.DEFAULT_CELL:
+        return current()
+    if cell not in settings.OTHER_CELLS:
+        raise Permanent(f"the cell “{cell}” is not among FREEHOLD_OTHER_CELLS; an operator must name its cluster")
+    return _other(cell)
 
 
 def cells() -> tuple[str, ...]:

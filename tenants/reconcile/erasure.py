@@ -1,16 +1,14 @@
 """What is left of somebody once their cloud is gone: rows without anything personal, which other rows point at."""
 
-import logging
 import shutil
-import smtplib
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
-from django.core.mail import send_mail
 from django.db import transaction
 from django.utils import timezone
 
 from apps_catalog import erasing
+from apps_catalog.models import AppReport
 from apps_catalog.store import Store
 from tenants import feed, steps
 from tenants.live import announce
@@ -26,16 +24,14 @@ from tenants.models import (
     User,
     Wanted,
 )
+from tenants.reconcile import farewell
 from tenants.states import CloudState, InstanceState, move
-
-log = logging.getLogger(__name__)
-MAIL_TRIES = 5
 
 
 def forget(cloud: Cloud, operation: Operation) -> None:
     """Erase files, then rows, then say that it is done. Repeating is safe until the last transaction, and after it."""
     owner = User.objects.get(pk=cloud.owner_id)
-    if not _receipt_sent(cloud, owner, operation):
+    if not farewell.receipt_sent(cloud, owner, operation):
         return
     store = Store(settings.STORE_DIR)
     for digest in erasing.files_of(owner.pk, kept=_installed_by_others(cloud)):
@@ -46,7 +42,7 @@ def forget(cloud: Cloud, operation: Operation) -> None:
 
 @transaction.atomic
 def _forget_rows(cloud: Cloud, owner: User, operation: Operation) -> None:
-    row = Cloud.objects.select_for_update().get(pk=cloud.pk)
+    row = Cloud.objects.select_for_update(no_key=True).get(pk=cloud.pk)
     if row.state != CloudState.CLOSING:
         return
     _forget_instances(row)
@@ -73,12 +69,14 @@ def _forget_instances(cloud: Cloud) -> None:
             steps.succeed(operation)
         instance.micros.all().delete()
         feed.changed(instance.pk)
-    cloud.instances.update(config={}, log_tail="", state_reason="", alias="erased", retry_at=None)
+    blank = {"config": {}, "log_tail": "", "state_reason": "", "update_error": "", "alias": "erased"}
+    cloud.instances.update(retry_at=None, reverts=False, previous_revision=None, previous_release=None, **blank)
 
 
 def _forget_person(owner: User) -> None:
     """The address may sign up again; the handle is nobody's any more (docs/people/using.md)."""
     RetiredHandle.objects.get_or_create(sha256=RetiredHandle.digest(owner.handle))
+    AppReport.objects.filter(reporter=owner).delete()
     for model in (ApiToken, AppSignIn, SignInCode, EmailAddress):
         model.objects.filter(user=owner).delete()
     IdempotencyRecord.objects.filter(scope=owner.pk).delete()
@@ -89,25 +87,7 @@ def _forget_person(owner: User) -> None:
 
 
 def _installed_by_others(cloud: Cloud) -> frozenset[str]:
-    """Revisions of the owner's apps that run, or may run, in other people's clouds."""
+    """Revisions of the owner's apps that run, or may run, in other people's clouds: what they may go back to too."""
     others = Instance.objects.filter(app__developer_id=cloud.owner_id).exclude(cloud=cloud)
-    return frozenset(others.exclude(state=InstanceState.REMOVED).values_list("revision_id", flat=True))
-
-
-def _receipt_sent(cloud: Cloud, owner: User, operation: Operation) -> bool:
-    """To the address, while it is still known. A mail server that is down delays it for a while, and then no more."""
-    now = timezone.now()
-    text = (
-        f"Your Freehold account “{owner.handle}” was closed as you asked on {operation.created_at:%-d %B %Y}.\n\n"
-        f"On {now:%-d %B %Y, %H:%M} UTC the cloud {cloud.namespace} was erased with all data in it, "
-        f"{cloud.instances.count()} installed apps, your projects that nobody else has installed, your tokens and "
-        "sessions, and your address. Nobody can sign up with your handle again.\n"
-    )
-    try:
-        send_mail(f"Receipt: your account at {settings.CONSOLE_HOST} is erased", text, None, [owner.email])
-    except (OSError, smtplib.SMTPException) as error:
-        if operation.attempts < MAIL_TRIES:
-            steps.postpone(operation, f"the receipt cannot be sent: {error}", None, forever=True)
-            return False
-        log.warning("receipt_not_sent cloud=%s error=%s", cloud.pk, error)
-    return True
+    pairs = others.exclude(state=InstanceState.REMOVED).values_list("revision_id", "previous_revision_id")
+    return frozenset(revision_id for pair in pairs for revision_id in pair if revision_id)

@@ -83,7 +83,12 @@ def operation(user: User, operation_id: str) -> Context:
 
 def project(user: User, slug: str) -> Context:
     row = access.project_for(user, slug)
-    return {"project": row, "revisions": list(row.revisions.defer("spacefile", "manifest")[:REVISIONS])}
+    copy_id = getattr(row, "builder_id", None)
+    return {
+        "project": row,
+        "revisions": list(row.revisions.defer("spacefile", "manifest")[:REVISIONS]),
+        "copy": installed(user).filter(pk=copy_id).first() if copy_id else None,
+    }
 
 
 def revision(user: User, slug: str, revision_id: str) -> Context:

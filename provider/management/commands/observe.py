@@ -13,6 +13,7 @@ from django.db import Error, close_old_connections, connection
 
 from k8s.errors import ClusterError
 from k8s.specs import Change
+from provider.pulse import touch
 from tenants.reconcile import advisory, builds, cluster, instances
 from tenants.reconcile.repair import repair
 from tenants.reconcile.retries import Retries
@@ -50,6 +51,7 @@ class Command(BaseCommand):
 
     def _lead(self) -> None:
         """Take the lead and keep it until the database's connection, and the lock with it, is lost."""
+        touch("observer")
         try:
             with advisory.held(f"observer:{settings.DEFAULT_CELL}", wait_s=LONGEST_WAIT_S) as leader:
                 if leader:
@@ -102,6 +104,7 @@ def take(change: Change) -> bool:
 
 
 def pulse() -> None:
+    touch("observer")
     try:
         _client().set(PULSE_KEY, f"{time.time():.3f}", ex=PULSE_EXPIRES_S)
     except redis.RedisError as error:

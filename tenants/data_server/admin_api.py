@@ -1,0 +1,221 @@
+"""The inner listener: collections, keys, quota, exports, imports. For the provider, by its token; not for outside.
+
+| method, path | body → answer |
+|---|---|
+| GET `/collections` | `{"collections": [{id, name, instances, keys: [{id, name}]}]}` |
+| PUT `/collections/{id}` | `{name, keys: [{id, name, sha256}], instances: [{instance, version}]}`: these alone → 201, 200 |
+| GET `/collections/{id}` | the same, and `bytes`, `bases: [{name, items, bytes}]`, `drives: [{name, files, bytes}]` |
+| DELETE `/collections/{id}` | with all data |
+| POST `/collections/{id}/wipe` | all data, not the collection |
+| DELETE `/collections/{id}/bases/{name}`, `…/drives/{name}` | |
+| GET, PUT `/quota` | `{"limit_bytes": n or null}` → `{limit_bytes, used_bytes}` |
+| POST `/collections/{id}/exports` | 201 `{id, size_bytes, made}`; it is as of now |
+| GET, HEAD `/exports/{id}` | the zip, any range; DELETE ends it |
+| POST `/collections/{id}/imports` | a zip → 201, the preview |
+| POST `…/imports/{id}/apply` | `{"conflicts": "skip", "replace" or "fail"}` → `{items, files, skipped, replaced}` |
+| DELETE `…/imports/{id}` | |
+| GET `/healthz` | without a token |
+"""
+
+import hmac
+import logging
+import re
+from collections.abc import Callable
+from typing import Any
+
+from tenants.data_server import documents, importing, inspection, keys, wire
+from tenants.data_server.collection import Collection
+from tenants.data_server.errors import Gone, NotAllowed, NotFound, Refused, Unauthorized
+from tenants.data_server.exporting import Export, Exports
+from tenants.data_server.registry import Instance, Key, Registry, Wanted
+from tenants.data_server.wire import Answer, BodyTooLarge, Disconnected, Receive, Request, Scope, Send
+
+log = logging.getLogger(__name__)
+_BODY_BYTES = 1024 * 1024
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class AdminApp:
+    def __init__(self, registry: Registry, token: str) -> None:
+        self.registry = registry
+        self.exports = Exports()
+        self._token = token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError(f"{scope['type']} is not spoken here")
+        request = Request.of(scope, receive)
+        try:
+            answer = await self._answer(request)
+        except Disconnected:
+            return
+        except Refused as error:
+            answer = wire.refusal(error)
+        except BodyTooLarge:
+            answer = wire.refusal(Refused("The body is too large"))
+        except Exception:
+            log.exception("event=admin_request_failed method=%s", request.method)
+            answer = wire.reply(500, {"errors": ["Internal error"]})
+        await wire.send_answer(answer, request, send)
+
+    async def _answer(self, request: Request) -> Answer:
+        if request.raw_path == b"/healthz":
+            return wire.reply(200, {"status": "ok"})
+        sent = request.headers.get(b"authorization", b"")
+        if not hmac.compare_digest(sent, b"Bearer " + self._token):
+            raise Unauthorized
+        match [wire.decode(segment) for segment in request.raw_path.split(b"/")[1:]]:
+            case ["quota"]:
+                return await self._quota(request)
+            case ["collections"]:
+                _allow(request, "GET")
+                shown = [_shown(one, wanted) for one, wanted in sorted(self.registry.names().items())]
+                return wire.reply(200, {"collections": shown})
+            case ["collections", project_id]:
+                return await self._collection(request, project_id)
+            case ["collections", project_id, *rest]:
+                return await self._inside(request, project_id, rest)
+            case ["exports", export_id]:
+                return self._export(request, export_id)
+        raise NotFound("Not found")
+
+    async def _quota(self, request: Request) -> Answer:
+        _allow(request, "GET", "PUT")
+        if request.method == "PUT":
+            limit = (await _object(request)).get("limit_bytes")
+            if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
+                raise Refused("limit_bytes must be a whole number or null")
+            self.registry.set_limit(limit)
+        quota = self.registry.quota
+        return wire.reply(200, {"limit_bytes": quota.limit_bytes, "used_bytes": quota.used_bytes})
+
+    async def _collection(self, request: Request, project_id: str) -> Answer:
+        _allow(request, "GET", "PUT", "DELETE")
+        if not keys.PROJECT_ID.fullmatch(project_id):
+            raise Refused("id must be 6 to 40 lower-case letters and digits")
+        if request.method == "PUT":
+            wanted = _wanted(await _object(request))
+            new = self.registry.ensure(project_id, wanted)
+            return wire.reply(201 if new else 200, _shown(project_id, wanted))
+        if request.method == "DELETE":
+            self.exports.end_of(project_id)
+            await self.registry.remove(project_id)
+            return wire.reply(200, {"id": project_id})
+        with self.registry.using(project_id) as collection:
+            shown = _shown(project_id, self.registry.names()[project_id])
+            return wire.reply(200, shown | await inspection.describe(collection))
+
+    async def _inside(self, request: Request, project_id: str, rest: list[str]) -> Answer:
+        if rest == ["exports"]:
+            _allow(request, "POST")
+            release, collection = self.registry.enter(project_id)
+            export = await self.exports.make(collection, project_id, release)
+            return wire.reply(201, {"id": export.id, "size_bytes": export.size_bytes, "made": export.made})
+        with self.registry.using(project_id) as collection:
+            match rest:
+                case ["wipe"]:
+                    _allow(request, "POST")
+                    await inspection.wipe(collection)
+                case ["bases" | "drives" as table, name]:
+                    _allow(request, "DELETE")
+                    await inspection.drop(collection, table, name)
+                case ["imports", *more]:
+                    return await _import(request, collection, more)
+                case _:
+                    raise NotFound("Not found")
+            return wire.reply(200, {"id": project_id})
+
+    def _export(self, request: Request, export_id: str) -> Answer:
+        _allow(request, "GET", "HEAD", "DELETE")
+        if request.method == "DELETE":
+            self.exports.end(export_id)
+            return wire.reply(200, {"id": export_id})
+        export = self.exports.get(export_id)
+        if export is None:
+            raise Gone("This export has ended: make a new one")
+        return _send_export(request, export)
+
+
+def _send_export(request: Request, export: Export) -> Answer:
+    tag = f'"{export.id}"'
+    wanted = request.header(b"range") if request.header(b"if-range") in (None, tag) else None
+    part = wire.byte_range(wanted, export.size_bytes)
+    begin, end = part or (0, export.size_bytes)
+    headers = [(b"accept-ranges", b"bytes"), (b"etag", tag.encode())]
+    if part is not None:
+        headers.append((b"content-range", f"bytes {begin}-{end - 1}/{export.size_bytes}".encode()))
+    content = export.content(begin, end)
+    return Answer(200 if part is None else 206, content, b"application/zip", headers, end - begin)
+
+
+async def _import(request: Request, collection: Collection, rest: list[str]) -> Answer:
+    match rest:
+        case []:
+            _allow(request, "POST")
+            preview = await importing.stage(collection, request.content(), request.announced_bytes())
+            return wire.reply(201, preview)
+        case [import_id]:
+            _allow(request, "DELETE")
+            importing.discard(collection, import_id)
+            return wire.reply(200, {"id": import_id})
+        case [import_id, "apply"]:
+            _allow(request, "POST")
+            try:
+                conflicts = importing.Conflicts(str((await _object(request)).get("conflicts")))
+            except ValueError:
+                raise Refused("conflicts must be 'skip', 'replace' or 'fail'") from None
+            return wire.reply(200, await importing.apply(collection, import_id, conflicts))
+    raise NotFound("Not found")
+
+
+def _allow(request: Request, *methods: str) -> None:
+    if request.method not in methods:
+        raise NotAllowed(", ".join(methods))
+
+
+async def _object(request: Request) -> dict[str, Any]:
+    return documents.parse_object(await request.body(_BODY_BYTES))
+
+
+def _wanted(body: dict[str, Any]) -> Wanted:
+    name = body.get("name")
+    if not isinstance(name, str) or not name or len(name) > 200:
+        raise Refused("name must be text of 1 to 200 characters")
+    return Wanted(name, tuple(_each(body, "keys", _key)), tuple(_each(body, "instances", _instance)))
+
+
+def _each(body: dict[str, Any], field: str, make: Callable[[dict[str, Any], str], Any]) -> list[Any]:
+    found = body.get(field, [])
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise Refused(f"{field} must be a list of objects")
+    return [make(one, f"{field}[{index}]") for index, one in enumerate(found)]
+
+
+def _key(found: dict[str, Any], where: str) -> Key:
+    key_id, name, sha256 = found.get("id"), found.get("name"), found.get("sha256")
+    if not isinstance(key_id, str) or not _ID.fullmatch(key_id):
+        raise Refused(f"{where}.id must be 1 to 64 letters, digits, _ and -")
+    if not isinstance(name, str):
+        raise Refused(f"{where}.name must be text")
+    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+        raise Refused(f"{where}.sha256 must be 64 hex digits")
+    return Key(key_id, name, sha256)
+
+
+def _instance(found: dict[str, Any], where: str) -> Instance:
+    instance, version = found.get("instance"), found.get("version")
+    if not isinstance(instance, str) or not _ID.fullmatch(instance):
+        raise Refused(f"{where}.instance must be 1 to 64 letters, digits, _ and -")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise Refused(f"{where}.version must be a whole number from 1")
+    return Instance(instance, version)
+
+
+def _shown(project_id: str, wanted: Wanted) -> dict[str, Any]:
+    return {
+        "id": project_id,
+        "name": wanted.name,
+        "keys": [{"id": key.id, "name": key.name} for key in wanted.keys],
+        "instances": [{"instance": one.instance, "version": one.version} for one in wanted.instances],
+    }
