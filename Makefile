@@ -9,9 +9,11 @@ up:
 	@.ci/bootstrap server
 	@exec $(PYTHON) manage.py up $(ARGS)
 
+# All of it, on this machine and then on a Kubernetes; with ARGS only what pytest makes of them.
 test:
 	@.ci/bootstrap dev browser
-	@exec $(PYTHON) -m pytest $(ARGS)
+	@code=0; $(PYTHON) -m pytest $(ARGS) || code=1; \
+	  [ -n "$(ARGS)" ] || $(PYTHON) -m tests.cluster --if-possible || code=1; exit $$code
 
 # On the cluster that KUBECONFIG names, else on one of this machine's own, built once and started for the occasion.
 test-cluster:

@@ -14,6 +14,7 @@ PROCESS, STATIC = "process", "static"
 @dataclass(frozen=True)
 class Part:
     """One micro. mount: "" for the primary. presets: (name, default) of settings that its owner may fill in.
+    cpu_millis, memory_mib: what the Spacefile says that a process needs, None where it says nothing.
 
     kind, root, command, serve, python_path: as the builder wrote them into the artifact's manifest.
     """
@@ -28,6 +29,8 @@ class Part:
     python_path: tuple[str, ...]
     public_routes: tuple[str, ...]
     presets: tuple[tuple[str, str], ...]
+    cpu_millis: int | None = None
+    memory_mib: int | None = None
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,8 @@ class Blueprint:
     volume_mib: int
 
     @property
-    def processes(self) -> int:
-        return sum(part.kind == PROCESS for part in self.parts)
+    def processes(self) -> tuple[Part, ...]:
+        return tuple(part for part in self.parts if part.kind == PROCESS)
 
     @property
     def public_paths(self) -> tuple[str, ...]:
@@ -90,6 +93,8 @@ def blueprint_of(revision: Revision) -> Blueprint:
             python_path=tuple(built[micro.name].get("python_path", ())),
             public_routes=micro.routes,
             presets=tuple((preset.name, preset.default) for preset in micro.presets.env),
+            cpu_millis=micro.size.cpu_millis if micro.size else None,
+            memory_mib=micro.size.memory_mib if micro.size else None,
         )
         for micro in spacefile.micros
     )

@@ -19,6 +19,8 @@ MAX_BODY = 4250
 MAX_NOTES = 4250
 MAX_MEDIA = 5
 _LENGTHS = {"app_name": 12, "title": 45, "tagline": 69, "theme_color": 9}
+# What the catalog can be narrowed to; the names are those of apps_catalog.models.Category.
+CATEGORIES = ("productivity", "notes", "media", "home", "people", "reading", "games", "developers", "other")
 _URLS = ("git", "homepage", "ported_from")
 _COLOUR = re.compile(r"#([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})")
 _GIT_SSH = re.compile(r"(ssh://)?[A-Za-z0-9._-]+@[A-Za-z0-9.-]+[:/][A-Za-z0-9._~/-]+")
@@ -53,6 +55,7 @@ class Discovery:
     media: tuple[str, ...] = ()
     open_code: bool = False
     works_with: tuple[str, ...] = ()
+    category: str = ""
     body: str = ""
 
     @property
@@ -78,6 +81,7 @@ def parse(text: str | bytes) -> Discovery:
         media=fields.media(),
         open_code=fields.flag("open_code"),
         works_with=fields.texts("works_with", 20),
+        category=fields.choice("category", CATEGORIES),
         body=body.strip(),
     )
     if found.theme_color and not _COLOUR.fullmatch(found.theme_color):
@@ -135,6 +139,13 @@ class _Fields:
         if not isinstance(value, bool):
             self.fault(key, "must be true or false")
         return value is True
+
+    def choice(self, key: str, allowed: tuple[str, ...]) -> str:
+        value = self.text(key, 60)
+        if value and value not in allowed:
+            self.fault(key, f"must be one of {', '.join(allowed)}")
+            return ""
+        return value
 
     def texts(self, key: str, limit: int) -> tuple[str, ...]:
         value = self.data.get(key) or []

@@ -11,12 +11,16 @@ HOT_DAYS = 14
 SEARCH = SearchVector("name", "title", "tagline", "slug", config="simple")
 
 
-def listed_apps(q: str = "", sort: str = "popular") -> QuerySet[App]:
+def listed_apps(q: str = "", sort: str = "popular", *, category: str = "", developer: str = "") -> QuerySet[App]:
     """Listed apps, ready to be sliced or paginated. q: words, each matched from its beginning. sort: one of SORTS.
 
-    Raises ValueError for another sort.
+    category: one of Category. developer: a handle. Raises ValueError for another sort.
     """
-    apps = App.objects.filter(listed=True).select_related("developer")
+    apps = App.objects.filter(listed=True, deleted_at__isnull=True).select_related("developer")
+    if category:
+        apps = apps.filter(category=category)
+    if developer:
+        apps = apps.filter(developer__handle=developer)
     query = _prefixes(q)
     if q.strip():
         apps = apps.annotate(search=SEARCH).filter(search=query) if query else apps.none()
@@ -31,7 +35,11 @@ def listed_apps(q: str = "", sort: str = "popular") -> QuerySet[App]:
 
 def app_by_slug(slug: str) -> App | None:
     """A released app, unlisted ones too: an unlisted slug carries enough random bits to be a secret."""
-    return App.objects.select_related("developer").filter(slug=slug, released_at__isnull=False).first()
+    return (
+        App.objects.select_related("developer")
+        .filter(slug=slug, released_at__isnull=False, deleted_at__isnull=True)
+        .first()
+    )
 
 
 def releases_of(app: App) -> QuerySet[Release]:
@@ -42,9 +50,9 @@ def releases_of(app: App) -> QuerySet[Release]:
 def newest_release(app: App, channel: Channel = Channel.STABLE) -> Release | None:
     """What an install without further wishes gets: stable is only stable, beta the newest of both.
 
-    A listed app offers listed releases before unlisted ones.
+    A listed app offers listed releases before unlisted ones. What its developer withdrew is offered to nobody.
     """
-    releases = releases_of(app)
+    releases = releases_of(app).filter(yanked_at__isnull=True)
     if channel == Channel.STABLE:
         releases = releases.filter(channel=Channel.STABLE)
     return releases.filter(listed=True).first() or releases.first()
@@ -53,7 +61,7 @@ def newest_release(app: App, channel: Channel = Channel.STABLE) -> Release | Non
 def release_of(app: App, release_id: str | None, channel: Channel = Channel.STABLE) -> Release | None:
     """The named release of this app, or its newest one on the channel."""
     if release_id is not None:
-        return releases_of(app).filter(pk=release_id).first()
+        return releases_of(app).filter(pk=release_id, yanked_at__isnull=True).first()
     return newest_release(app, channel)
 
 

@@ -3,16 +3,18 @@
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
-from apps_catalog.models import App
+from apps_catalog.models import App, Category
 from apps_catalog.services import SORTS, listed_apps
+from apps_catalog.spacefile import json_schema
 from apps_catalog.store import Store
 
 PAGE = 24
+MOST_OF_ONE = 200
 _LABELS = (("popular", "Popular"), ("recent", "Recent"), ("hot", "Hot"))
 # Known by their first bytes; anything else that a developer may have called an icon is not served.
 _IMAGES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
@@ -26,19 +28,39 @@ def catalog(request: HttpRequest) -> HttpResponse:
     sort = sort if sort in SORTS else SORTS[0]
     number = request.GET.get("page", "1")
     page = min(int(number), 1000) if number.isascii() and number.isdecimal() and number != "0" else 1
-    rows = list(listed_apps(q, sort)[(page - 1) * PAGE : page * PAGE + 1])
+    category = request.GET.get("category", "")
+    category = category if category in Category.values else ""
+    rows = list(listed_apps(q, sort, category=category)[(page - 1) * PAGE : page * PAGE + 1])
+    more = {"q": q, "sort": sort, "category": category}
     context = {
         "apps": rows[:PAGE],
         "q": q,
         "sort": sort,
         "sorts": _LABELS,
-        "previous": urlencode({"q": q, "sort": sort, "page": page - 1}) if page > 1 else "",
-        "following": urlencode({"q": q, "sort": sort, "page": page + 1}) if len(rows) > PAGE else "",
+        "category": category,
+        "categories": Category.choices,
+        "previous": urlencode({**more, "page": page - 1}) if page > 1 else "",
+        "following": urlencode({**more, "page": page + 1}) if len(rows) > PAGE else "",
     }
     partial = request.headers.get("HX-Target") == "results"
     answer = render(request, "apps_catalog/_results.html" if partial else "apps_catalog/catalog.html", context)
     patch_vary_headers(answer, ["HX-Target"])
     return answer
+
+
+@require_safe
+def spacefile_schema(_request: HttpRequest) -> JsonResponse:
+    """JSON Schema of the Spacefile, for editors."""
+    return JsonResponse(json_schema(), headers={"Cache-Control": "public, max-age=3600"})
+
+
+@require_safe
+def developer(request: HttpRequest, handle: str) -> HttpResponse:
+    """What somebody has released for everybody. Whoever listed nothing has no page."""
+    apps = list(listed_apps(sort="recent", developer=handle)[:MOST_OF_ONE])
+    if not apps:
+        raise Http404
+    return render(request, "apps_catalog/developer.html", {"handle": handle, "apps": apps})
 
 
 @require_safe

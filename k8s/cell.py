@@ -12,6 +12,7 @@ class Cell:
 
     images: runtime ("python", "node", "builder") → image. bundle_url: of the bundle server, as pods reach it, no slash at
     the end. gate_address: what apps' own host and the former platform's data hosts lead to; None leaves them alone.
+    outside: the provider's address where it runs beside the cluster, outside_ports: its gate's; None: in pods of its own.
     blocked: CIDRs, besides the private ones, that apps may not
     reach: nodes, apiserver endpoints. port_ranges: the server knows `endPort` in NetworkPolicies (1.22).
     request_percent: of limits, what the scheduler reserves. largest: what one instance may take at most; a rolling update
@@ -22,6 +23,8 @@ class Cell:
     images: Mapping[str, str]
     bundle_url: str
     gate_address: str | None = None
+    outside: str | None = None
+    outside_ports: tuple[int, ...] = ()
     blocked: tuple[str, ...] = ()
     port_ranges: bool = True
     runtime_class: str | None = None

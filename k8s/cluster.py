@@ -24,6 +24,8 @@ class Cluster(Protocol):
     def ensure_cloud(self, spec: CloudSpec) -> None:
         """Make the namespace, or bring it in line with `spec`. Returns when it may be used.
 
+        What this process knows to be so already costs no call.
+
         Raises Temporary when the cluster is out of reach, Permanent when it refuses.
         """
 
@@ -34,8 +36,9 @@ class Cluster(Protocol):
         """Ask for the namespace and all in it, volumes included, to go. Returns at once; unknown clouds are success."""
 
     def apply_instance(self, spec: InstanceSpec) -> bool:
-        """Make the desired state known. Returns True if anything differed, False if it was already so (no call made).
+        """Make the desired state known. Returns True if anything differed, False if it was already so.
 
+        What this process has applied is taken to be so (no call made) until `watch` or `observe` shows otherwise.
         Does not wait for the app. A spec of an older generation than the one applied is ignored (returns False).
         Raises NotFound when the cloud does not exist, Permanent when the spec cannot be run here.
         """
@@ -52,10 +55,12 @@ class Cluster(Protocol):
     def list_instances(self) -> list[tuple[str, str]]:
         """(cloud_id, instance_id) of every instance of this installation that the cluster holds; for the sweep."""
 
-    def watch(self, timeout_s: float) -> Iterator[Change]:
+    def watch(self, timeout_s: float, *, resume: bool = False) -> Iterator[Change]:
         """Yield changes of instances and jobs of all clouds for about `timeout_s` seconds, then end.
 
         The first thing a new watch yields is a Change for everything that exists, so nothing is missed between two.
+        resume: go on, where the driver can, from where this process's watch ended a moment ago, without looking at
+        everything anew; so a fleet in which nothing happens costs nothing.
         Raises Temporary when the cluster is out of reach.
         """
 

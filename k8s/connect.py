@@ -21,3 +21,12 @@ def connect(url: str) -> Cluster:
 
         return kubernetes_from_url(url)
     raise Permanent(f"no cluster driver for “{scheme}://”; CLUSTER_URL begins with local:// or kubernetes://")
+
+
+def installation_of(url: str) -> str | None:
+    """Whose objects the URL's cluster holds as it says itself: a UUID, or None for one machine. Raises Permanent."""
+    if urlsplit(url).scheme != "kubernetes":
+        return None
+    from k8s.kube.address import installation_of as named
+
+    return named(url)

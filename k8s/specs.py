@@ -229,8 +229,13 @@ class CloudUsage:
 
 @dataclass(frozen=True)
 class Change:
-    """Something moved: ask `observe` or `job` again. Only a hint: it may come twice, late, or for nothing."""
+    """Something moved: ask `observe` or `job` again. Only a hint: it may come twice, late, or for nothing.
+
+    altered: what we applied may have been changed or taken away by somebody else: apply it again. Without an instance and
+    a job it is about what holds the cloud together.
+    """
 
     cloud_id: str
     instance_id: str | None = None
     job_id: str | None = None
+    altered: bool = field(default=False, compare=False)

@@ -1,4 +1,4 @@
-"""The Celery application; tasks live in tenants.tasks and carry ids only."""
+"""The Celery application; tasks live in tenants.tasks and tenants.followups and carry ids only."""
 
 import os
 
@@ -9,5 +9,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "provider.settings")
 app = Celery("freehold")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["tenants"])
+app.autodiscover_tasks(["tenants"], related_name="followups")
 
 import provider.pulse  # noqa: E402, F401 - its task and signal handlers, in the worker

@@ -25,6 +25,8 @@ APPS_HOST_PREFIX = env.text("FREEHOLD_APPS_HOST_PREFIX", "localhost-" if APPS_DO
 CLUSTER_URL = env.text(
     "CLUSTER_URL", f"local://{FREEHOLD_HOME}/node?socket={FREEHOLD_RUN}/node.sock&store={FREEHOLD_HOME}/store"
 )
+# Cells beside the one of this process, "name=URL": what a worker needs of clusters whose gate and observer run elsewhere.
+OTHER_CELLS = dict(env.pairs("FREEHOLD_OTHER_CELLS"))
 STORE_DIR = FREEHOLD_HOME / "store"
 STATIC_MICROS_ADDR = env.text("FREEHOLD_STATIC_ADDR", "127.0.0.1:8005")
 
@@ -34,10 +36,16 @@ SECRET_KEY = env.text("SECRET_KEY", "only-for-debugging-never-for-people" if DEB
 GATE_SECRET = env.text("FREEHOLD_GATE_SECRET", "only-for-debugging" if DEBUG else None)
 # "kid:secret,kid:secret": the first signs new app sessions, all verify.
 SESSION_KEYS = env.names("FREEHOLD_SESSION_KEYS", "debug:only-for-debugging" if DEBUG else "")
+# "key,key": the first encrypts what is secret in the database (settings of apps), all decrypt.
+_debug_key = "b25seS1mb3ItZGVidWdnaW5nLW5ldmVyLWZvci1wZW8="
+FIELD_KEYS = env.keys("FREEHOLD_FIELD_KEY", _debug_key if DEBUG else None)
 
 # --- policy ----------------------------------------------------------------------------------------------------------
 SIGNUP = env.choice("FREEHOLD_SIGNUP", ("open", "invite", "closed"), "invite")
 DEFAULT_PLAN = env.text("FREEHOLD_DEFAULT_PLAN", "household")
+ERASE_AFTER_DAYS = env.integer("FREEHOLD_ERASE_AFTER_DAYS", 30)
+# Listed releases wait for an operator's look.
+REVIEW_LISTINGS = env.boolean("FREEHOLD_REVIEW_LISTINGS", False)
 BUNDLE_LIMIT_MIB = env.integer("FREEHOLD_BUNDLE_LIMIT_MIB", 250)
 
 # --- Django ----------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """The only way from an id to a row on somebody's behalf. What is not theirs is not there: Http404, never 403."""
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
@@ -32,22 +32,26 @@ def operation_for(user: User, operation_id: str) -> Operation:
 
 
 def projects_of(user: User) -> QuerySet[App]:
-    return App.objects.filter(developer=user).order_by("-created_at")
+    """Their projects, newest first, each with the id of its builder instance as `builder_id`."""
+    copies = Instance.objects.filter(app=OuterRef("pk"), is_builder=True)
+    there = copies.exclude(state__in=(InstanceState.REMOVING, InstanceState.REMOVED))
+    mine = App.objects.filter(developer=user, deleted_at__isnull=True).order_by("-created_at")
+    return mine.annotate(builder_id=Subquery(there.values("pk")[:1]))
 
 
 def project_for(user: User, slug: str) -> App:
-    return get_object_or_404(App, developer=user, slug=slug)
+    return get_object_or_404(projects_of(user), slug=slug)
 
 
 def revision_for(user: User, slug: str, revision_id: str) -> Revision:
     return get_object_or_404(
-        Revision.objects.select_related("app"), app__developer=user, app__slug=slug, pk=revision_id
+        Revision.objects.select_related("app"), app__in=projects_of(user), app__slug=slug, pk=revision_id
     )
 
 
 def release_for(user: User, slug: str, release_id: str) -> Release:
     return get_object_or_404(
-        Release.objects.select_related("app", "revision"), app__developer=user, app__slug=slug, pk=release_id
+        Release.objects.select_related("app", "revision"), app__in=projects_of(user), app__slug=slug, pk=release_id
     )
 
 
@@ -60,11 +64,16 @@ def token_for(user: User, token_id: str) -> ApiToken:
 
 
 def app_for(user: User | None, slug: str) -> App:
-    """An app by its slug: for whoever knows the slug once something is released, for its developer always."""
-    app = App.objects.select_related("developer").filter(slug=slug).first()
-    if app is None or (app.released_at is None and app.developer_id != getattr(user, "pk", None)):
+    """An app by its slug: for whoever knows the slug once something is released, for its developer always, and for
+    those who have a copy even when its developer has left."""
+    app = App.objects.select_related("developer").filter(slug=slug, deleted_at__isnull=True).first()
+    if app is None or (app.released_at is None and not _knows(user, app)):
         raise Http404("There is no app of this name.")
     return app
+
+
+def _knows(user: User | None, app: App) -> bool:
+    return user is not None and (app.developer_id == user.pk or instances_of(user).filter(app=app).exists())
 
 
 def _instances(user: User) -> QuerySet[Instance]:

@@ -18,7 +18,9 @@ class SignupForm(forms.Form):
             handle = normalise(self.cleaned_data["handle"])
         except InvalidHandle as error:
             raise forms.ValidationError(str(error)) from error
-        if User.objects.filter(handle=handle).exists():
+        from tenants.services.accounts import is_free  # allauth reads this module while apps are loading
+
+        if not is_free(handle):
             raise forms.ValidationError("Somebody has this handle already. Please choose another.")
         return handle
 

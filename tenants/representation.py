@@ -1,6 +1,6 @@
 """How rows are told to programs: plain documents, the same in REST answers and in streams. No queries of their own.
 
-Callers bring what is read here: an instance with app and release, an operation with its steps.
+Callers bring what is read here: an instance with app, release and revision, an operation with its steps.
 """
 
 from datetime import datetime
@@ -47,7 +47,7 @@ def instance_document(instance: Instance) -> Document:
         "id": instance.pk,
         "app": instance.app.slug,
         "release": instance.release_id,
-        "version": instance.release.version if instance.release else None,
+        "version": instance.release.version if instance.release else instance.revision.tag,
         "alias": instance.alias,
         "host": instance.host,
         "url": url_of(instance),
@@ -60,6 +60,10 @@ def instance_document(instance: Instance) -> Document:
         },
         "sleep_after_s": instance.sleep_after_s,
         "auto_update": instance.auto_update,
+        "channel": instance.channel,
+        "is_builder": instance.is_builder,
+        "can_roll_back": instance.previous_revision_id is not None,
+        "update_error": instance.update_error or None,
         "created_at": moment(instance.created_at),
         "last_used_at": moment(instance.last_used_at),
     }
@@ -73,5 +77,8 @@ def revision_document(revision: Revision) -> Document:
         "state_reason": revision.state_reason,
         "digest": revision.digest or None,
         "size_bytes": revision.size_bytes,
+        "placement": revision.placement,
+        "placement_note": revision.placement_note,
+        "placed_by": revision.placed_by or None,
         "created_at": moment(revision.created_at),
     }

@@ -14,6 +14,10 @@ class CloudState(models.TextChoices):
     CLOSED = "closed"
 
 
+# Nothing in them has an address.
+DARK = (CloudState.CLOSING, CloudState.CLOSED)
+
+
 class InstanceState(models.TextChoices):
     INSTALLING = "installing"
     RUNNING = "running"
@@ -50,16 +54,16 @@ _ARROWS: dict[type[models.TextChoices], dict[str, str]] = {
         "creating": "active closing",
         "active": "suspended closing",
         "suspended": "active closing",
-        "closing": "closed",
+        "closing": "active suspended closed",  # back, while nothing has been erased
         "closed": "",
     },
     # `updating` also covers a restart: the instance is being brought to a new generation of its desired state.
     InstanceState: {
-        "installing": "running failed removing",
+        "installing": "running stopped failed removing",
         "running": "updating asleep stopped failed removing",
-        "updating": "running failed removing",
+        "updating": "running stopped failed removing",
         "asleep": "waking updating stopped failed removing",
-        "waking": "running failed removing",
+        "waking": "running stopped failed removing",
         "stopped": "waking updating failed removing",
         "failed": "running updating stopped removing",
         "removing": "removed",

@@ -5,11 +5,11 @@ from functools import partial
 from typing import Any
 
 import redis
-from celery import Task, shared_task
+from celery import Task, current_app, shared_task
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from tenants.reconcile import builds, clouds, instances, orphans, unsettled
+from tenants.reconcile import builds, closing, clouds, instances, orphans, unsettled
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,8 @@ def reconcile_instance(instance_id: str) -> None:
 def reconcile_build(revision_id: str) -> None:
     for waiting_id in builds.reconcile(revision_id):
         _send(reconcile_build, waiting_id)
+    if unsettled.is_to_place(revision_id):
+        _follow("place_revision", revision_id)
 
 
 @shared_task
@@ -41,13 +43,18 @@ def sweep() -> None:
     ):
         for row_id in found:
             _send(task, row_id)
+    for revision_id in unsettled.placements():
+        _follow("place_revision", revision_id)
 
 
 @shared_task
 def tidy() -> None:
-    """Once a minute: report what the cluster holds without a row, and drop rows that have served."""
+    """Once a minute: report what the cluster holds without a row, drop rows that have served, follow new releases."""
     orphans.look()
+    closing.look_after()
     unsettled.prune()
+    for app_id in unsettled.apps_to_spread():
+        _follow("spread", app_id)
 
 
 def enqueue_cloud(cloud_id: str) -> None:
@@ -66,6 +73,22 @@ def enqueue_build_now(revision_id: str) -> None:
 
 def enqueue_build(revision_id: str) -> None:
     transaction.on_commit(partial(_send, reconcile_build, revision_id))
+
+
+def enqueue_placement(revision_id: str) -> None:
+    transaction.on_commit(partial(_follow, "place_revision", revision_id))
+
+
+def enqueue_spread(app_id: str) -> None:
+    transaction.on_commit(partial(_follow, "spread", app_id))
+
+
+def _follow(name: str, row_id: str) -> None:
+    """A task of tenants.followups, which stands above us."""
+    try:
+        current_app.send_task(f"tenants.followups.{name}", (row_id,), retry=False)
+    except (OperationalError, redis.RedisError) as error:
+        log.warning("enqueue_failed task=%s id=%s error=%s", name, row_id, error)
 
 
 def _send(task: "Task[Any, Any]", row_id: str) -> None:

@@ -8,7 +8,7 @@ SOURCE = Path(__file__).resolve().parent.parent
 
 READERS = re.compile(r'''(?:env\.\w+\(|environ(?:\.get)?[\[(]|getenv\(|envvar=)\s*"([A-Z][A-Z_]+)"''')
 GIVEN = re.compile(r""""((?:FREEHOLD_[A-Z_]+|[A-Z]+_URL|SECRET_KEY))":""")
-NOT_OURS = {"PATH"}
+NOT_OURS = {"PATH", "PYTHONPATH"}
 
 
 def test_every_setting_is_documented() -> None:

@@ -26,7 +26,7 @@ from k8s.specs import (
 )
 from tenants.models import Cloud, User
 from tenants.reconcile import builds, clouds, instances, unsettled
-from tenants.services import accounts, publish
+from tenants.services import accounts, builder, publish
 
 _numbers = itertools.count(1)
 PASSWORD = "Corr3ct-horse-battery"
@@ -35,6 +35,7 @@ SPACEFILE = "v: 0\nmicros:\n  - name: main\n    src: .\n    engine: python3.9\n 
 
 class MemoryCluster:
     """Keeps specs in dictionaries. `phase` is what every micro is in; `calls` counts verbs that change something.
+    `broken` are versions of apps that do not start.
 
     `break_before` and `break_after` name verbs that raise the given error once, before or after they took effect.
     """
@@ -45,6 +46,7 @@ class MemoryCluster:
         self.jobs: dict[str, JobStatus] = {}
         self.volumes: set[str] = set()
         self.phase = MicroPhase.READY
+        self.broken: set[str] = set()
         self.job_phase = JobPhase.SUCCEEDED
         self.lingers = False
         self.calls: list[str] = []
@@ -69,7 +71,13 @@ class MemoryCluster:
         return cloud_id in self.clouds
 
     def delete_cloud(self, cloud_id: str) -> None:
-        self.clouds.pop(cloud_id, None)
+        self._call("delete_cloud")
+        if not self.lingers:
+            self.clouds.pop(cloud_id, None)
+            inside = {spec.instance_id for spec in self.specs.values() if spec.cloud_id == cloud_id}
+            self.volumes -= inside
+            self.specs = {key: spec for key, spec in self.specs.items() if key not in inside}
+        self._called("delete_cloud")
 
     def apply_instance(self, spec: InstanceSpec) -> bool:
         self._call("apply_instance")
@@ -98,11 +106,13 @@ class MemoryCluster:
         spec = self.specs.get(instance_id)
         if spec is None:
             raise NotFound(instance_id)
-        ready, failed = self.phase is MicroPhase.READY, self.phase is MicroPhase.FAILED
+        is_broken = any(micro.env.get("DETA_SPACE_APP_VERSION") in self.broken for micro in spec.micros)
+        phase = (MicroPhase.FAILED if is_broken else self.phase) if spec.replicas else MicroPhase.STOPPED
+        ready, failed = phase is MicroPhase.READY, phase is MicroPhase.FAILED
         micros = tuple(
             MicroStatus(
                 micro.name,
-                self.phase,
+                phase,
                 upstream=f"10.0.0.{number}:8080" if ready and micro.kind is MicroKind.PROCESS else None,
                 reason="It does not listen on its port." if failed else "",
                 log_tail="Traceback\nValueError: no" if failed else "",
@@ -114,7 +124,7 @@ class MemoryCluster:
     def list_instances(self) -> list[tuple[str, str]]:
         return [(spec.cloud_id, spec.instance_id) for spec in self.specs.values()]
 
-    def watch(self, timeout_s: float) -> Iterator[Change]:
+    def watch(self, timeout_s: float, *, resume: bool = False) -> Iterator[Change]:
         return iter(())
 
     def logs(
@@ -174,7 +184,7 @@ def zipped(files: dict[str, str | bytes]) -> io.BytesIO:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
         for name, content in files.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content)  # with one date: the same files are the same bytes
     made.seek(0)
     return made
 
@@ -202,6 +212,13 @@ def settle() -> None:
             instances.reconcile(instance_id)
         for revision_id in unsettled.builds():
             builds.reconcile(revision_id)
+
+
+def place() -> None:
+    """What the worker does with built revisions: into their developers' own copies, until these run."""
+    for revision_id in unsettled.placements():
+        builder.place_revision(revision_id)
+    settle()
 
 
 def cloud_of(user: User) -> Cloud:

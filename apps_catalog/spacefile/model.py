@@ -117,7 +117,8 @@ class Micro(_Part):
     """One process of the app, or one folder of files.
 
     src: folder of the project, "" for its root. serve, include: relative to src, normalised. path: as written; see
-    Spacefile.mount. engine: normalised name. health, migrate, size, egress, image: v 1, checked and kept, not acted on.
+    Spacefile.mount. engine: normalised name. size: what a process needs. health, migrate, egress, image: v 1, checked
+    and kept, not acted on (a wider egress asks for consent).
     """
 
     name: Name

@@ -3,13 +3,15 @@
     kubernetes:///PATH/OF/KUBECONFIG?context=NAME&installation=UUID&bundles=URL&key=/PATH&image.python=…
     kubernetes://in-cluster?installation=…
 
-bundles: the bundle server's URL as pods reach it; results: as the driver reaches it, if that differs. key: a file with the
-secret that the bundle server has too. image.python, image.node, image.builder: runtime images. Optional: gate (address),
-runtime_class, storage_class, request_percent, blocked (CIDRs, repeated), port_ranges=false.
+installation: a UUID, or the path of a file that holds it. bundles: the bundle server's URL as pods reach it; results: as the
+driver reaches it, if that differs. key: a file with the secret that the bundle server has too. image.python, image.node,
+image.builder: runtime images. Optional: gate (address), outside (the provider's address beside the cluster), outside_port
+(its gate's, repeated), runtime_class, storage_class, request_percent, blocked (CIDRs, repeated), port_ranges=false.
 """
 
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 from k8s.bundles.client import ResultsClient
 from k8s.cell import Cell
@@ -34,22 +36,46 @@ def from_url(url: str) -> KubeCluster:
     if parts.netloc not in ("", "in-cluster") or bool(parts.netloc) == bool(parts.path.strip("/")):
         raise Permanent("a cluster's URL is kubernetes:///PATH/OF/KUBECONFIG?… or kubernetes://in-cluster?…")
     cell = Cell(
-        installation=one("installation"),
+        installation=_installation(one("installation")),
         images={name: one(f"image.{name}") for name in _RUNTIMES},
         bundle_url=one("bundles").rstrip("/"),
         gate_address=query.get("gate", [None])[0],
+        outside=query.get("outside", [None])[0],
+        outside_ports=tuple(map(int, query.get("outside_port", []))),
         blocked=tuple(query.get("blocked", [])),
         port_ranges=one("port_ranges", "true") != "false",
         runtime_class=query.get("runtime_class", [None])[0],
         storage_class=query.get("storage_class", [None])[0],
         request_percent=int(one("request_percent", "25")),
     )
-    key = _key(Path(one("key")))
+    key = key_of(url)
     api = Api(None if parts.netloc else parts.path, query.get("context", [None])[0])
     return KubeCluster(api, cell, key, ResultsClient(one("results", cell.bundle_url).rstrip("/"), key))
 
 
-def _key(file: Path) -> bytes:
+def installation_of(url: str) -> str:
+    """The UUID that the URL names, itself or by a file. Raises Permanent."""
+    named = parse_qs(urlsplit(url).query).get("installation", [""])[0]
+    if not named:
+        raise Permanent("CLUSTER_URL names no “installation”")
+    return _installation(named)
+
+
+def _installation(named: str) -> str:
+    try:
+        return str(UUID(Path(named).read_text().strip() if named.startswith("/") else named))
+    except OSError as error:
+        raise Permanent(f"the file with this installation's id cannot be read: {error}") from error
+    except ValueError as error:
+        raise Permanent("“installation” in CLUSTER_URL is not a UUID") from error
+
+
+def key_of(url: str) -> bytes:
+    """What tokens for the bundle server are made with. Raises Permanent."""
+    named = parse_qs(urlsplit(url).query).get("key", [""])[0]
+    if not named:
+        raise Permanent("CLUSTER_URL names no “key”")
+    file = Path(named)
     try:
         key = file.read_bytes().strip()
     except OSError as error:

@@ -13,10 +13,13 @@ import kubernetes
 import urllib3
 
 from k8s.errors import ClusterError, NotFound, Permanent, Temporary
-from k8s.naming import FIELD_MANAGER, HASH, Manifest
+from k8s.kube.ownership import is_intact
+from k8s.naming import FIELD_MANAGER, Manifest
 
 _CONNECT_S, _READ_S = 5.0, 30.0
 _UNREACHABLE_RETRY_S = 2.0
+# A quota that was made a moment ago refuses everything until the cluster has counted for the first time.
+UNCOUNTED = "status unknown for quota"
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML
 _NODE_ADDRESSES = ("InternalIP", "Hostname", "ExternalIP")
 _METADATA = "application/json;as={kind};g=meta.k8s.io;v=v1"
@@ -97,7 +100,7 @@ class Api:
         try:
             return self._json("PATCH", target, query=query, body=manifest, content_type=_APPLY)
         except Temporary:
-            written = self._already(target, metadata.get("annotations", {}).get(HASH))
+            written = self._already(target, manifest)
             if written is None:
                 raise
             return written
@@ -139,13 +142,15 @@ class Api:
         answer = self._open("GET", page, {}, None, "text/plain", None, (_CONNECT_S, _READ_S), base=url)
         return bytes(answer.data).splitlines()
 
-    def _already(self, target: str, wanted: str | None) -> Manifest | None:
-        """The object, if a write whose answer was lost has been done all the same: it carries the hash of what was sent."""
+    def _already(self, target: str, wanted: Manifest) -> Manifest | None:
+        """The object, if a write whose answer was lost has been done all the same: it carries the hash of what was sent,
+        and nobody has altered it.
+        """
         try:
             found = self.get(target, metadata_only=True)
         except ClusterError:
             return None
-        return found if wanted and found["metadata"].get("annotations", {}).get(HASH) == wanted else None
+        return found if is_intact(wanted, found) else None
 
     def _json(
         self,
@@ -178,7 +183,7 @@ class Api:
         headers = {"Accept": accept, **({"Content-Type": content_type} if content_type else {}), **self._credentials()}
         url = f"{base or self._host}{path}" + (f"?{urlencode(query)}" if query else "")
         content = json.dumps(body).encode() if body is not None else None
-        timeout = urllib3.Timeout(*timeouts)
+        timeout = urllib3.Timeout(connect=timeouts[0], read=timeouts[1])
         try:
             answer = self._pool.request(
                 method, url, body=content, headers=headers, timeout=timeout, preload_content=False, retries=False
@@ -204,6 +209,8 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes | str) -> Clust
         return Temporary(message, 1.0)
     if status == 403 and "being terminated" in message:
         return Temporary(message, 2.0)
+    if status == 403 and UNCOUNTED in message:
+        return Temporary(message, 0.5)
     if status == 429 or status >= 500 or status in (0, 401, 408):
         return Temporary(message, _retry_after(headers))
     return Permanent(message)

@@ -12,7 +12,9 @@ from k8s.cell import Cell
 from k8s.errors import NotFound, Temporary
 from k8s.kube import builds, logs, measuring, observe
 from k8s.kube.api import Api, path
+from k8s.kube.applied import Applied
 from k8s.kube.observe import Objects, annotation, number
+from k8s.kube.ownership import is_intact
 from k8s.kube.watching import Watch
 from k8s.manifests.build import build
 from k8s.manifests.cloud import cloud, prerequisites
@@ -38,7 +40,7 @@ _IN_COLLECTIONS = ("Deployment", "Secret", "PersistentVolumeClaim")  # old serve
 
 
 class KubeCluster:
-    """Stateless but for the names of namespaces, which never change; one per process, shared by its threads.
+    """One per process, shared by its threads. It remembers names of namespaces, which never change, and what it applied.
 
     key: what tokens for the bundle server are made with; the server has the same.
     """
@@ -46,26 +48,31 @@ class KubeCluster:
     def __init__(self, api: Api, cell: Cell, key: bytes, results: ResultsClient) -> None:
         self._api, self._cell, self._key, self._results = api, cell, key, results
         self._namespaces: dict[str, str] = {}
+        self._applied = Applied()
+        self._watch: Watch | None = None
         self._prepared = False
         self._lock = threading.Lock()
 
     # --- clouds -----------------------------------------------------------------------------------------------------
 
     def ensure_cloud(self, spec: CloudSpec) -> None:
-        """One call per object and one to look; one or two to look where everything is as it should be."""
+        """One call per object and one to look; a list per kind to look where it is there already."""
         checks.require_id(spec.cloud_id)
+        if self._applied.holds(spec):
+            return
         self._prepare()
-        wanted = cloud(spec, self._cell)
-        wanted[-1]["metadata"]["annotations"] = {naming.HASH: naming.digest(wanted)}
-        if not self._is_complete(spec, wanted[-1]):
-            for manifest in wanted:
+        there = self._cloud_objects(spec)
+        for manifest in map(naming.stamped, cloud(spec, self._cell)):
+            if not is_intact(manifest, there.get(_key(manifest))):
                 self._api.apply(manifest)
         self._namespaces[spec.cloud_id] = spec.namespace
+        self._applied.note(spec)
 
     def cloud_exists(self, cloud_id: str) -> bool:
         return bool(self._find_namespaces(cloud_id))
 
     def delete_cloud(self, cloud_id: str) -> None:
+        self._applied.forget_cloud(cloud_id)
         for namespace in self._find_namespaces(cloud_id):
             self._api.delete(path("Namespace", name=namespace["metadata"]["name"]))
 
@@ -74,13 +81,15 @@ class KubeCluster:
     def apply_instance(self, spec: InstanceSpec) -> bool:
         """Reads what is there (three or four lists), then writes what differs and nothing else."""
         checks.check_instance(spec)
+        if self._applied.holds(spec):
+            return False
         labels = self._labels(spec.cloud_id, spec.instance_id)
         there = self._present(self._namespace(spec.cloud_id), labels, with_claim=spec.volume is not None)
         if any(number(found, naming.GENERATION) > spec.generation for found in there.values()):
             return False
         token = tokens.issue(self._key, Bearer(Kind.INSTANCE, spec.cloud_id, spec.instance_id))
         wanted = instance(spec, self._cell, token, self._attempts(spec, there))
-        changed = [m for m in wanted if _hash(there.get(_key(m))) != _hash(m)]
+        changed = [m for m in wanted if not is_intact(m, there.get(_key(m)))]
         needless = there.keys() - {_key(m) for m in wanted}
         if changed and not any(kind == "Deployment" for kind, _ in there):
             self._refuse_beside_leftovers(spec, labels)
@@ -88,10 +97,12 @@ class KubeCluster:
             self._write(spec, manifest, there.get(_key(manifest)))
         for kind, name in sorted(needless):
             self._api.delete(path(kind, spec.namespace, name))
+        self._applied.note(spec)
         return bool(changed or needless)
 
     def delete_instance(self, cloud_id: str, instance_id: str, *, delete_volume: bool) -> None:
         labels = naming.selector(self._labels(cloud_id, instance_id))
+        self._applied.forget(cloud_id, instance_id)
         try:
             namespace = self._namespace(cloud_id)
         except NotFound:
@@ -110,13 +121,20 @@ class KubeCluster:
             namespace = self._namespace(cloud_id)
         except NotFound:
             return False
-        return any(
-            self._api.items(path(k, namespace), labels, metadata_only=True) for k in ("Secret", "Deployment", "Pod")
+        return (
+            any(self._api.items(path(kind, namespace), labels, metadata_only=True) for kind in ("Secret", "Deployment"))
+            or any(map(observe.runs, self._api.items(path("Pod", namespace), labels)))
+            or self._claim_goes(namespace, labels)
         )
 
     def observe(self, cloud_id: str, instance_id: str) -> InstanceStatus:
-        found = self._objects(cloud_id, instance_id)
+        try:
+            found = self._objects(cloud_id, instance_id)
+        except NotFound:
+            self._applied.saw(cloud_id, instance_id, None)
+            raise
         status = observe.instance_status(cloud_id, instance_id, found)
+        self._applied.saw(cloud_id, instance_id, status.generation)
         return self._with_last_words(status, found) if status.failed else status
 
     def list_instances(self) -> list[tuple[str, str]]:
@@ -124,8 +142,10 @@ class KubeCluster:
         found = self._api.items(path("Secret"), selector, metadata_only=True)
         return sorted((m["metadata"]["labels"][naming.CLOUD], m["metadata"]["labels"][naming.INSTANCE]) for m in found)
 
-    def watch(self, timeout_s: float) -> Iterator[Change]:
-        return Watch(self._api, self._cell.installation).changes(timeout_s)
+    def watch(self, timeout_s: float, *, resume: bool = False) -> Iterator[Change]:
+        if not (resume and self._watch and self._watch.goes_on):
+            self._watch = Watch(self._api, self._cell.installation, self._applied.forget)
+        return self._watch.changes(timeout_s, lasting=resume)
 
     def logs(
         self,
@@ -137,10 +157,15 @@ class KubeCluster:
         follow: bool = False,
         stop: Callable[[], bool] | None = None,
     ) -> Iterator[LogLine]:
-        status = observe.instance_status(cloud_id, instance_id, self._objects(cloud_id, instance_id))
-        if micro is not None and micro not in [m.name for m in status.micros]:
-            raise NotFound(f"the instance {instance_id} has no micro “{micro}”")
+        """By Deployments and pods alone: who shows logs need not be able to read Secrets."""
         namespace, labels = self._namespace(cloud_id), self._labels(cloud_id, instance_id)
+
+        def deployments() -> list[Manifest]:
+            return self._api.items(path("Deployment", namespace), naming.selector(labels), metadata_only=True)
+
+        micros = {annotation(deployment, naming.MICRO_NAME) for deployment in deployments()}
+        if not micros or micro not in (None, *micros):
+            raise NotFound(f"the instance {instance_id} has no process “{micro or ''}”")
 
         def pods() -> dict[str, str]:
             found = self._api.items(path("Pod", namespace), naming.selector(labels), metadata_only=True)
@@ -149,7 +174,7 @@ class KubeCluster:
 
         if not follow:
             return iter(logs.tail(self._api, namespace, pods(), tail))
-        gone = lambda: not self.instance_exists(cloud_id, instance_id)  # noqa: E731
+        gone = lambda: not deployments() and not pods()  # noqa: E731
         return logs.Follower(self._api, namespace, pods, gone).lines(tail, stop)
 
     # --- builds -----------------------------------------------------------------------------------------------------
@@ -222,14 +247,19 @@ class KubeCluster:
                         self._api.apply(manifest)
                 self._prepared = True
 
-    def _is_complete(self, spec: CloudSpec, last: Manifest) -> bool:
-        """Raises Temporary while an earlier namespace of that name goes."""
+    def _cloud_objects(self, spec: CloudSpec) -> dict[tuple[str, str], Manifest]:
+        """{(kind, name): metadata} of what holds the cloud together. Raises Temporary while its namespace goes."""
         namespace = self._found(path("Namespace", name=spec.namespace))
-        if namespace and namespace["metadata"].get("deletionTimestamp"):
-            raise Temporary(f"the cloud {spec.cloud_id} is still being removed", 2.0)
         if namespace is None:
-            return False
-        return _hash(self._found(path(last["kind"], spec.namespace, last["metadata"]["name"]))) == _hash(last)
+            return {}
+        if namespace["metadata"].get("deletionTimestamp"):
+            raise Temporary(f"the cloud {spec.cloud_id} is still being removed", 2.0)
+        labels = naming.selector({naming.INSTALLATION: self._cell.installation, naming.CLOUD: spec.cloud_id})
+        found = {("Namespace", spec.namespace): namespace}
+        for kind in ("ResourceQuota", "LimitRange", "NetworkPolicy", "ServiceAccount"):
+            for one in self._api.items(path(kind, spec.namespace), labels, metadata_only=True):
+                found[kind, one["metadata"]["name"]] = one
+        return found
 
     def _found(self, address: str) -> Manifest | None:
         try:
@@ -249,7 +279,13 @@ class KubeCluster:
         for namespace in self._find_namespaces(cloud_id):
             if not namespace["metadata"].get("deletionTimestamp"):
                 return self._namespaces.setdefault(cloud_id, str(namespace["metadata"]["name"]))
+        self._lose(cloud_id)
         raise NotFound(f"no cloud {cloud_id}")
+
+    def _lose(self, cloud_id: str) -> None:
+        """Its namespace is gone, or going."""
+        self._namespaces.pop(cloud_id, None)
+        self._applied.forget_cloud(cloud_id)
 
     def _labels(self, cloud_id: str, instance_id: str) -> dict[str, str]:
         return naming.instance_labels(self._cell.installation, cloud_id, checks.require_id(instance_id))
@@ -285,10 +321,17 @@ class KubeCluster:
 
     def _refuse_beside_leftovers(self, spec: InstanceSpec, labels: Mapping[str, str]) -> None:
         """Pods without a Deployment are of a deleted predecessor; two must never write to one volume."""
-        if spec.volume and any(
-            map(observe.runs, self._api.items(path("Pod", spec.namespace), naming.selector(labels)))
-        ):
+        if not spec.volume:
+            return
+        selector = naming.selector(labels)
+        pods = self._api.items(path("Pod", spec.namespace), selector)
+        if any(map(observe.runs, pods)) or self._claim_goes(spec.namespace, selector):
             raise Temporary(f"the instance {spec.instance_id} is still being removed", 1.0)
+
+    def _claim_goes(self, namespace: str, labels: str) -> bool:
+        """Deleted, and held until the last pod's object is gone. One that is kept is no part of the instance."""
+        claims = self._api.items(path("PersistentVolumeClaim", namespace), labels, metadata_only=True)
+        return any("deletionTimestamp" in claim["metadata"] for claim in claims)
 
     def _write(self, spec: InstanceSpec, manifest: Manifest, known: Manifest | None) -> None:
         """Only over what was looked at: an older generation must not overwrite a newer one that came between.
@@ -301,7 +344,7 @@ class KubeCluster:
                 return
             except (Temporary, NotFound) as error:
                 if isinstance(error, NotFound) or "being terminated" in str(error):
-                    self._namespaces.pop(spec.cloud_id, None)
+                    self._lose(spec.cloud_id)
                     raise NotFound(f"no cloud {spec.cloud_id}") from error
                 now = self._found(path(manifest["kind"], spec.namespace, manifest["metadata"]["name"]))
                 if known is None or now is None or _hash(now) != _hash(known) or _version(now) == _version(known):

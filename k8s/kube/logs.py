@@ -76,7 +76,10 @@ class Follower:
                 except queue.Empty:
                     if last_round:
                         return
-                last_round = self._over() and not any(reader.is_alive() for reader in self._reading.values())
+                over = self._over()
+                if over:
+                    self._start_readers(count)  # a pod that came and went since the last look
+                last_round = over and not any(reader.is_alive() for reader in self._reading.values())
         finally:
             self._closed.set()
 
@@ -97,6 +100,7 @@ class Follower:
         query = {"timestamps": "true", "follow": "true", **({} if count is None else {"tailLines": str(count)})}
         address, last = f"{path('Pod', self._namespace, pod)}/log", b""
         while not self._closed.is_set():
+            complete = self._ended(pod)  # asked first: what is read afterwards is all there is
             try:
                 for line in self._api.lines(address, query, read_timeout_s=_READ_S):
                     at = line.partition(b" ")[0]
@@ -107,11 +111,13 @@ class Follower:
                         return
             except NotFound:
                 return
-            except (ClusterError, TimeoutError):
-                pass  # it has not started, is silent, or the connection broke off
+            except (Temporary, TimeoutError):
+                complete = False  # it is silent, or the connection broke off
+            except ClusterError:
+                pass  # it has not started
             if last:
                 query = {"timestamps": "true", "follow": "true", "sinceTime": f"{last[:19].decode()}Z"}
-            if self._closed.wait(0.25) or self._ended(pod):
+            if complete or self._closed.wait(0.25):
                 return
 
     def _ended(self, pod: str) -> bool:

@@ -7,15 +7,20 @@ from datetime import datetime
 from typing import Any
 
 from k8s import naming
+from k8s.kube.api import UNCOUNTED
 from k8s.naming import Manifest
 from k8s.specs import InstanceStatus, MicroKind, MicroPhase, MicroStatus
 
 _STEADY_S = 30.0  # whoever ran for so long has not crashed "in a row"
-_WAITS_FOREVER = {
-    "ErrImagePull": "its image cannot be fetched",
+# Reasons for which a container does not start, with what the owner reads. The kubelet goes on trying whatever the reason.
+_HOPELESS = {
     "ImagePullBackOff": "its image cannot be fetched",
     "InvalidImageName": "its image has no valid name",
     "ErrImageNeverPull": "its image is not on the node",
+}
+# These may come from a node that is busy, so they count only once the time to start is over.
+_HOPEFUL = {
+    "ErrImagePull": "its image cannot be fetched",
     "CreateContainerConfigError": "its configuration is incomplete",
     "CreateContainerError": "its container could not be made",
 }
@@ -46,7 +51,7 @@ def instance_status(cloud_id: str, instance_id: str, found: Objects) -> Instance
             generations.append(0)
             micros.append(MicroStatus(entry["name"], MicroPhase.PENDING))
         else:
-            generations.append(number(deployment, naming.GENERATION))
+            generations.append(number(deployment, naming.GENERATION) if name in found.services else 0)
             micros.append(
                 micro_status(entry["name"], deployment, pods_of(deployment, found.pods), found.services.get(name))
             )
@@ -73,7 +78,7 @@ def micro_status(name: str, deployment: Manifest, pods: Sequence[Manifest], serv
     reason, tail = failure(name, deployment, current)
     if reason:
         return MicroStatus(name, MicroPhase.FAILED, upstream, reason, tail, restarts)
-    if _rolled_out(spec, status):
+    if _rolled_out(spec, status) and not any(_serves_still(pod, deployment) for pod in pods):
         return MicroStatus(name, MicroPhase.READY, upstream, restarts=restarts)
     started = any(_container(pod).get("state", {}).get("running") for pod in current)
     return MicroStatus(name, MicroPhase.STARTING if started else MicroPhase.PENDING, upstream, restarts=restarts)
@@ -81,6 +86,8 @@ def micro_status(name: str, deployment: Manifest, pods: Sequence[Manifest], serv
 
 def runs(pod: Manifest) -> bool:
     """Whether anything of it may still run; the object of an ended pod stays for some seconds more."""
+    if pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):  # also evicted ones, which name no container
+        return False
     statuses = pod.get("status", {}).get("containerStatuses", [])
     return not (statuses and all("terminated" in status.get("state", {}) for status in statuses))
 
@@ -93,10 +100,11 @@ def failure(name: str, deployment: Manifest, current: Sequence[Manifest]) -> tup
             return f"The micro “{name}” {found[0]}.", found[1]
     conditions = {c["type"]: c for c in deployment.get("status", {}).get("conditions", [])}
     refused, progress = conditions.get("ReplicaFailure", {}), conditions.get("Progressing", {})
-    if refused.get("status") == "True":
+    if refused.get("status") == "True" and UNCOUNTED not in str(refused.get("message")):
         return f"The cluster refused to start the micro “{name}”: {refused.get('message', '')}.", ""
     if progress.get("reason") == "ProgressDeadlineExceeded":
-        return f"The micro “{name}” {_too_slow(deployment, current)}.", ""
+        reason, tail = _too_slow(deployment, current)
+        return f"The micro “{name}” {reason}.", tail
     return "", ""
 
 
@@ -122,8 +130,8 @@ def _pod_failure(pod: Manifest) -> tuple[str, str] | None:
     if not container or container.get("ready"):
         return None
     waiting = container.get("state", {}).get("waiting", {})
-    if waiting.get("reason") in _WAITS_FOREVER:
-        return f"cannot be started: {_WAITS_FOREVER[waiting['reason']]}", str(waiting.get("message", ""))
+    if waiting.get("reason") in _HOPELESS:
+        return f"cannot be started: {_HOPELESS[waiting['reason']]}", str(waiting.get("message", ""))
     last = container.get("state", {}).get("terminated") or container.get("lastState", {}).get("terminated")
     crashes = container.get("restartCount", 0)
     if (
@@ -137,13 +145,23 @@ def _pod_failure(pod: Manifest) -> tuple[str, str] | None:
     return None
 
 
-def _too_slow(deployment: Manifest, current: Sequence[Manifest]) -> str:
+def _too_slow(deployment: Manifest, current: Sequence[Manifest]) -> tuple[str, str]:
     timeout = deployment["spec"]["progressDeadlineSeconds"]
     for pod in current:
+        waiting = _container(pod).get("state", {}).get("waiting", {})
+        if waiting.get("reason") in _HOPEFUL:
+            return f"cannot be started: {_HOPEFUL[waiting['reason']]}", str(waiting.get("message", ""))
         for condition in pod.get("status", {}).get("conditions", []):
             if condition["type"] == "PodScheduled" and condition["status"] == "False":
-                return f"found no room in the cluster within {timeout} s"
-    return f"did not start listening on port {naming.PORT} within {timeout} s"
+                return _unscheduled(str(condition.get("message", "")), timeout)
+    return f"did not start listening on port {naming.PORT} within {timeout} s", ""
+
+
+def _unscheduled(message: str, timeout_s: int) -> tuple[str, str]:
+    """The cluster goes on trying, so it starts by itself once the cause is gone."""
+    if "persistentvolumeclaim" in message.lower():
+        return f"waits for its volume, which the cluster did not make within {timeout_s} s", message
+    return f"found no room in the cluster within {timeout_s} s; it starts once the operator has added some", message
 
 
 def _rolled_out(spec: Manifest, status: Manifest) -> bool:
@@ -159,6 +177,14 @@ def _is_current(pod: Manifest, deployment: Manifest) -> bool:
     """Made from the template as it is now: these annotations change with whatever changes it."""
     wanted = deployment["spec"]["template"]["metadata"].get("annotations", {})
     return bool(pod["metadata"].get("annotations", {}).items() >= wanted.items())
+
+
+def _serves_still(pod: Manifest, deployment: Manifest) -> bool:
+    """One of an older template that is on its way out: proxies lead to it for a moment more, so it may yet answer.
+
+    A Deployment has stopped counting it by then. One of the same template answers as the new one does.
+    """
+    return not _is_current(pod, deployment) and runs(pod)
 
 
 def _upstream(service: Manifest | None) -> str | None:

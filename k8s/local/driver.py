@@ -122,7 +122,7 @@ class LocalCluster:
         found = [(file.parent.parent.name, file.stem) for file in files if not file.name.startswith(".")]
         return [(cloud, instance) for cloud, instance in found if self.instance_exists(cloud, instance)]
 
-    def watch(self, timeout_s: float) -> Iterator[Change]:
+    def watch(self, timeout_s: float, *, resume: bool = False) -> Iterator[Change]:
         deadline = time.monotonic() + timeout_s
         with self._connected() as link:
             link.sendall(b'{"verb": "watch"}\n')

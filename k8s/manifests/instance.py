@@ -13,6 +13,7 @@ from k8s.specs import InstanceSpec, MicroKind, MicroSpec
 # Names under which apps of the former platform reach their data.
 FORMER_DATA_HOSTS = ("database.deta.sh", "drive.deta.sh", "database.deta.space")
 BASE_ENV = {
+    "PATH": "/usr/bin:/bin:/usr/local/bin:/opt/freehold/bin",
     "HOME": "/tmp",  # noqa: S108
     "TMPDIR": "/tmp",  # noqa: S108
     "LANG": "C.UTF-8",

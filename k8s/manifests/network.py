@@ -1,6 +1,7 @@
 """Who may speak with whom: nobody, except as listed here."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from k8s.cell import Cell
 from k8s.naming import CLOUD, INSTALLATION, PORT, ROLE, Manifest
@@ -24,16 +25,17 @@ def policies(spec: CloudSpec, cell: Cell) -> list[Manifest]:
     labels = {INSTALLATION: cell.installation, CLOUD: spec.cloud_id}
     apps, builds, data = _role("app"), _role("build"), _role("data")
     closed = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    from_gate = {"from": [_provider(cell, "gate")], "ports": [_port(PORT)]}
+    from_gate = {"from": [_provider(cell, "gate"), *_outside(cell)], "ports": [_port(PORT)]}
     from_apps = {"from": [{"podSelector": apps}], "ports": [_port(PORT)]}
     to_data = {"to": [{"podSelector": data}], "ports": [_port(PORT)]}
     to_gate = {"to": [_provider(cell, "gate")], "ports": [_port(port) for port in (80, 443, 8000, 8443)]}
-    out = [_dns(), {"to": [_provider(cell, "bundles")]}, *_internet(cell)]
+    bundles = [{"to": [_provider(cell, "bundles")]}, *_to_outside(cell, urlsplit(cell.bundle_url).port or 80)]
+    out = [_dns(), *bundles, *_internet(cell)]
     rules = {
         "closed": closed,
-        "apps": _both(apps, [from_gate], [to_gate, to_data, *out]),
+        "apps": _both(apps, [from_gate], [to_gate, *_to_outside(cell, *cell.outside_ports), to_data, *out]),
         "builds": _both(builds, [], out),
-        "data": _both(data, [from_gate, from_apps], [_dns(), {"to": [_provider(cell, "bundles")]}]),
+        "data": _both(data, [from_gate, from_apps], [_dns(), *bundles]),
     }
     return [
         {
@@ -58,6 +60,15 @@ def _provider(cell: Cell, role: str) -> Manifest:
     """Pods of the provider itself. Its namespace is known by our label: the name's own label came with 1.21."""
     namespace = {INSTALLATION: cell.installation, ROLE: "provider"}
     return {"namespaceSelector": {"matchLabels": namespace}, "podSelector": _role(role)}
+
+
+def _outside(cell: Cell) -> list[Manifest]:
+    """The provider beside the cluster, by its one address."""
+    return [{"ipBlock": {"cidr": f"{cell.outside}/32"}}] if cell.outside else []
+
+
+def _to_outside(cell: Cell, *ports: int) -> list[Manifest]:
+    return [{"to": _outside(cell), "ports": [_port(port) for port in ports]}] if cell.outside else []
 
 
 def _port(number: int, protocol: str = "TCP") -> Manifest:

@@ -20,6 +20,8 @@ _AS_POD_USER = (
     *("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"),
     *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),  # for its keys, which are root's
 )
+# Nobody asks these two anything; with fixed ports a second control plane beside the first could not start.
+_UNASKED = ("--port=0", "--secure-port=0")
 CNI_PLUGINS = Path("/usr/lib/cni")
 
 
@@ -49,9 +51,9 @@ def control_plane(place: Place) -> dict[str, tuple[str, ...]]:
             place.program("kube-controller-manager"),
             *(f"--kubeconfig={admin}", f"--service-account-private-key-file={pki}/sa.key"),
             *(f"--root-ca-file={pki}/ca.crt", "--use-service-account-credentials", "--allocate-node-cidrs=false"),
-            *("--enable-hostpath-provisioner=true", "--leader-elect=false"),
+            *("--enable-hostpath-provisioner=true", "--leader-elect=false", *_UNASKED),
         ),
-        "scheduler": (place.program("kube-scheduler"), f"--kubeconfig={admin}", "--leader-elect=false"),
+        "scheduler": (place.program("kube-scheduler"), f"--kubeconfig={admin}", "--leader-elect=false", *_UNASKED),
     }
 
 

@@ -6,12 +6,15 @@ import json
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from k8s.testbed.place import PAUSE_IMAGE, Place
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_OCI = "application/vnd.oci.image"
 _PAUSE = """#include <signal.h>
 #include <unistd.h>
 static void end(int number) { _exit(0); }
@@ -19,47 +22,70 @@ int main() { signal(SIGTERM, end); signal(SIGINT, end); for (;;) pause(); }
 """
 
 
-def pack(name: str, layers: Sequence[Path], out: Path, entrypoint: Sequence[str] = ()) -> None:
-    """Write `layers` (uncompressed tars, the lowest first) as an image archive in Docker's format to `out`."""
-    digests = [_sha256(layer) for layer in layers]
-    config = {
-        "architecture": _architecture(),
-        "os": "linux",
-        "config": {"Env": [_PATH], **({"Entrypoint": list(entrypoint)} if entrypoint else {})},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in digests]},
-    }
-    encoded = json.dumps(config, sort_keys=True).encode()
-    config_name = f"{hashlib.sha256(encoded).hexdigest()}.json"
-    names = [f"{digest}.tar" for digest in digests]
-    manifest = json.dumps([{"Config": config_name, "RepoTags": [name], "Layers": names}]).encode()
+@dataclass(frozen=True)
+class Layer:
+    """An uncompressed tar. digest: sha256 of it, 64 hex digits."""
+
+    file: Path
+    digest: str
+
+    @classmethod
+    def of(cls, file: Path) -> "Layer":
+        """Reads all of `file`."""
+        with file.open("rb") as content:
+            return cls(file, hashlib.file_digest(content, "sha256").hexdigest())
+
+
+def pack(
+    name: str, layers: Sequence[Layer], out: Path, entrypoint: Sequence[str] = (), held: Iterable[str] = ()
+) -> None:
+    """Write `layers` (the lowest first) as an archive in OCI's layout to `out`. held: digests that need not travel."""
+    digests = [f"sha256:{layer.digest}" for layer in layers]
+    config = _encoded(
+        {
+            "architecture": _architecture(),
+            "os": "linux",
+            "config": {"Env": [_PATH], **({"Entrypoint": list(entrypoint)} if entrypoint else {})},
+            "rootfs": {"type": "layers", "diff_ids": digests},
+        }
+    )
+    sizes = [layer.file.stat().st_size for layer in layers]
+    manifest = _encoded(
+        {
+            "schemaVersion": 2,
+            "mediaType": f"{_OCI}.manifest.v1+json",
+            "config": _descriptor("config.v1+json", config),
+            "layers": [
+                {"mediaType": f"{_OCI}.layer.v1.tar", "digest": digest, "size": size}
+                for digest, size in zip(digests, sizes, strict=True)
+            ],
+        }
+    )
+    named = {**_descriptor("manifest.v1+json", manifest), "annotations": {"io.containerd.image.name": name}}
+    there = set(held)
     with tarfile.open(out, "w") as archive:
-        for filename, data in ((config_name, encoded), ("manifest.json", manifest)):
-            info = tarfile.TarInfo(filename)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-        for filename, layer in zip(names, layers, strict=True):
-            archive.add(layer, arcname=filename)
+        _add(archive, "oci-layout", _encoded({"imageLayoutVersion": "1.0.0"}))
+        _add(archive, "index.json", _encoded({"schemaVersion": 2, "manifests": [named]}))
+        for blob in (config, manifest):
+            _add(archive, f"blobs/sha256/{hashlib.sha256(blob).hexdigest()}", blob)
+        for layer in layers:
+            if f"sha256:{layer.digest}" not in there:
+                archive.add(layer.file, arcname=f"blobs/sha256/{layer.digest}")
 
 
-def load(place: Place, name: str, layers: Sequence[Path], entrypoint: Sequence[str] = ()) -> None:
-    """Import an image into the node as `name`; what had the name loses it. Layers that are there are not unpacked again.
+def load(place: Place, name: str, layers: Sequence[Layer], entrypoint: Sequence[str] = ()) -> None:
+    """Import an image into the node as `name`; what had the name loses it. Layers that are there are not sent again.
 
     Raises CalledProcessError.
     """
     with tempfile.TemporaryDirectory(dir=place.state) as folder:
         archive = Path(folder) / "image.tar"
-        pack(name, layers, archive, entrypoint)
+        pack(name, layers, archive, entrypoint, held=_output(place, "content", "ls", "-q"))
         subprocess.run((*place.ctr, "images", "import", str(archive)), check=True, stdout=subprocess.DEVNULL)
 
 
-def _sha256(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
 def present(place: Place) -> frozenset[str]:
-    listed = subprocess.run((*place.ctr, "images", "ls", "-q"), check=True, capture_output=True, text=True)
-    return frozenset(listed.stdout.split())
+    return _output(place, "images", "ls", "-q")
 
 
 def ensure_pause(place: Place) -> None:
@@ -71,7 +97,26 @@ def ensure_pause(place: Place) -> None:
         subprocess.run(("gcc", "-static", "-Os", "-x", "c", "-o", program, "-"), input=_PAUSE, text=True, check=True)
         with tarfile.open(rootfs, "w") as tar:
             tar.add(program, arcname="pause")
-        load(place, PAUSE_IMAGE, [rootfs], ["/pause"])
+        load(place, PAUSE_IMAGE, [Layer.of(rootfs)], ["/pause"])
+
+
+def _encoded(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, sort_keys=True).encode()
+
+
+def _descriptor(kind: str, blob: bytes) -> dict[str, Any]:
+    return {"mediaType": f"{_OCI}.{kind}", "digest": f"sha256:{hashlib.sha256(blob).hexdigest()}", "size": len(blob)}
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    archive.addfile(info, io.BytesIO(content))
+
+
+def _output(place: Place, *arguments: str) -> frozenset[str]:
+    listed = subprocess.run((*place.ctr, *arguments), check=True, capture_output=True, text=True)
+    return frozenset(listed.stdout.split())
 
 
 def _architecture() -> str:

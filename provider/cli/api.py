@@ -56,6 +56,9 @@ class Api:
     def post(self, path: str, body: Document | None = None) -> Document:
         return _document(self._call("POST", path, json=body or {}))
 
+    def patch(self, path: str, body: Document) -> Document:
+        return _document(self._call("PATCH", path, json=body))
+
     def upload(self, path: str, bundle: BinaryIO, fields: Mapping[str, str]) -> Document:
         return _document(self._call("POST", path, data=dict(fields), bundle=bundle))
 

@@ -9,11 +9,12 @@ import typer
 from provider.cli import operations, project
 from provider.cli.api import Document
 from provider.cli.failures import Failure, Unreachable, Usage
+from provider.cli.instances import chosen, find
 from provider.cli.session import AsJson, Session, Url, session
 
 Slug = Annotated[str, typer.Argument(help="The app's name in the catalog, or the slug its developer gave you.")]
 Instance = Annotated[str, typer.Argument(help="Its alias, id or host name, as `freehold instances` shows them.")]
-MaybeInstance = Annotated[str | None, typer.Argument(help="Its alias, id or host; without it this folder's project.")]
+MaybeInstance = Annotated[str | None, typer.Argument(help="Its alias, id or host; without it this folder's.")]
 Alias = Annotated[str | None, typer.Option("--alias", help="How its address begins.")]
 Release = Annotated[str | None, typer.Option("--release", help="The id of a release; the newest by default.")]
 Config = Annotated[list[str] | None, typer.Option("--config", help="KEY=VALUE for the app; may be repeated.")]
@@ -66,7 +67,7 @@ def instances(url: Url = None, as_json: AsJson = False) -> None:
 
 
 def logs(
-    instance: Instance,
+    instance: MaybeInstance = None,
     follow: Follow = False,
     tail: Tail = 200,
     micro: Micro = None,
@@ -77,7 +78,7 @@ def logs(
     with session(url, as_json) as here:
         if follow and as_json:
             raise Usage("--follow never ends, so it cannot be one JSON document.", code="usage", field="follow")
-        found = _find(here, instance)
+        found = chosen(here, instance, Path().resolve())
         path = f"instances/{found['id']}/logs/"
         query: dict[str, str | int] = {"tail": tail, **({"micro": micro} if micro else {})}
         if follow:
@@ -94,7 +95,7 @@ def uninstall(
 ) -> None:
     """Remove an installed app. Its data stays unless you say otherwise."""
     with session(url, as_json) as here:
-        found = _find(here, instance)
+        found = find(here, instance)
         if delete_data and not yes:
             _ask(here, found)
         operation = here.api.delete(f"instances/{found['id']}/", data="delete" if delete_data else "keep")
@@ -108,7 +109,7 @@ def open_(instance: MaybeInstance = None, url: Url = None, as_json: AsJson = Fal
     """Open an installed app, or this folder's project, in the browser."""
     with session(url, as_json) as here:
         if instance:
-            address = str(_find(here, instance)["url"])
+            address = str(find(here, instance)["url"])
         else:
             address = f"{here.api.url}/projects/{project.linked(Path().resolve(), here.api.url).id}/"
         here.screen.say(address)
@@ -122,19 +123,6 @@ def _settings(pairs: list[str]) -> dict[str, str]:
         if "=" not in pair:
             raise Usage(f"{pair!r} is not KEY=VALUE.", code="usage", field="config")
     return dict(pair.split("=", 1) for pair in pairs)
-
-
-def _find(here: Session, wanted: str) -> Document:
-    """One instance by id, alias, host or address. Raises Failure when none or several match."""
-    rows = here.api.listing("instances/")
-    names = ("id", "alias", "host", "url")
-    found = [row for row in rows if wanted in [row.get(name) for name in names]]
-    if not found:
-        raise Failure(f"There is no {wanted!r} in your cloud. See `freehold instances`.", code="not_found")
-    if len(found) > 1:
-        ids = ", ".join(str(row["id"]) for row in found)
-        raise Failure(f"Several are called {wanted!r}; say which by its id: {ids}", code="ambiguous")
-    return found[0]
 
 
 def _follow(here: Session, path: str, query: dict[str, str | int]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from provider.cli import installing, publishing, signing_in
+from provider.cli import beginning, developing, installing, publishing, settings, signing_in
 from provider.cli.failures import Usage
 
 app = typer.Typer(
@@ -40,15 +40,24 @@ def _options(
 for _command in (
     signing_in.login,
     signing_in.status,
+    beginning.new,
+    beginning.link,
     publishing.validate,
     publishing.push,
     publishing.release,
     installing.install,
     installing.instances,
     installing.logs,
+    settings.env,
+    settings.update,
+    settings.rollback,
     installing.uninstall,
 ):
     app.command()(_command)
+app.add_typer(developing.app, name="dev")
+app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(
+    developing.exec_
+)
 app.command("open")(installing.open_)
 
 

@@ -1,6 +1,7 @@
 """`validate`, `push` and `release`: from a folder to something others install."""
 
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -9,8 +10,8 @@ import typer
 
 from apps_catalog.bundles import BundleError
 from apps_catalog.packing import pack
-from apps_catalog.spacefile import Spacefile, SpacefileErrors, parse
-from provider.cli import operations, project
+from apps_catalog.spacefile import Spacefile, SpacefileErrors, json_schema, parse
+from provider.cli import instances, operations, project
 from provider.cli.api import Document
 from provider.cli.failures import Failure
 from provider.cli.session import AsJson, Session, Url, session, showing_failures
@@ -19,6 +20,7 @@ Dir = Annotated[Path, typer.Option("--dir", "-d", help="The folder with the Spac
 Name = Annotated[str | None, typer.Option("--name", "-n", help="The project's name on the first push.")]
 Open = Annotated[bool, typer.Option("--open", help="Open the result in the browser.")]
 SkipLogs = Annotated[bool, typer.Option("--skip-logs", help="Do not show the build's log.")]
+NoInstall = Annotated[bool, typer.Option("--no-install", help="Only build it; your own copy stays as it is.")]
 Revision = Annotated[str | None, typer.Option("--revision", "--rid", help="Which revision; the last push by default.")]
 Listed = Annotated[bool, typer.Option("--listed", help="Show it in the catalog to everyone.")]
 Channel = Annotated[str, typer.Option("--channel", help="stable or beta.")]
@@ -26,13 +28,19 @@ Notes = Annotated[str, typer.Option("--notes", help="What is new, for the people
 Version = Annotated[
     str | None, typer.Option("--version", "-v", help="Such as 1.2.0; the provider makes one up by default.")
 ]
+Schema = Annotated[bool, typer.Option("--schema", help="Only print the JSON Schema of Spacefiles, for editors.")]
 HERE = Path()
+# A revision waits while the copy is still busy with an older one.
+PLACING_LIMIT_S, PLACING_PAUSE_S = 120.0, 0.3
 
 
-def validate(directory: Dir = HERE, as_json: AsJson = False) -> None:
+def validate(directory: Dir = HERE, schema: Schema = False, as_json: AsJson = False) -> None:
     """Check the Spacefile without sending anything."""
-    with showing_failures(as_json) as screen:
-        spacefile = _checked(project.folder(directory))
+    with showing_failures(as_json or schema) as screen:
+        if schema:
+            screen.document(json_schema())
+            return
+        spacefile = checked(project.folder(directory))
         screen.say(f"The Spacefile is valid: {_names(spacefile)}.", "green")
         for warning in spacefile.warnings:
             screen.say(f"  note: {warning}", "yellow")
@@ -45,15 +53,16 @@ def push(
     name: Name = None,
     open_it: Open = False,
     skip_logs: SkipLogs = False,
+    no_install: NoInstall = False,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
     """Send the folder and build it. The first push makes a project of it."""
     with session(url, as_json) as here:
         root = project.folder(directory)
-        _checked(root)
+        checked(root)
         meta = _project_of(here, root, name)
-        revision = _send(here, root, meta)
+        revision = _send(here, root, meta, install=not no_install)
         if not skip_logs:
             _show_build(here, f"projects/{meta.id}/revisions/{revision['id']}/logs/")
         done = operations.wait_for(here.api, here.screen, revision["operation"], title="Building")
@@ -61,10 +70,11 @@ def push(
         project.write_meta(root, replace(meta, revision=revision["id"]))
         revision = here.api.get(f"projects/{meta.id}/revisions/{revision['id']}/")
         here.screen.say(f"Built {meta.id} ({revision['size_bytes'] / 2**20:.1f} MiB).", "green")
+        revision, copy = _placed(here, meta, revision)
         here.screen.say("Next: `freehold release` lets others install it.")
-        here.screen.document({"project": meta.id, "revision": revision, "operation": done})
+        here.screen.document({"project": meta.id, "revision": revision, "operation": done, "instance": copy})
         if open_it:
-            typer.launch(f"{here.api.url}/projects/{meta.id}/")
+            typer.launch(copy["url"] if copy else f"{here.api.url}/projects/{meta.id}/")
 
 
 def release(
@@ -95,7 +105,7 @@ def release(
         here.screen.document({"project": meta.id, "release": made})
 
 
-def _checked(root: Path) -> Spacefile:
+def checked(root: Path) -> Spacefile:
     try:
         return parse((root / "Spacefile").read_bytes())
     except SpacefileErrors as error:
@@ -117,7 +127,7 @@ def _project_of(here: Session, root: Path, name: str | None) -> project.Meta:
     return meta
 
 
-def _send(here: Session, root: Path, meta: project.Meta) -> Document:
+def _send(here: Session, root: Path, meta: project.Meta, *, install: bool) -> Document:
     as_of = project.commit_date(root)
     with tempfile.TemporaryFile() as bundle:
         try:
@@ -127,9 +137,40 @@ def _send(here: Session, root: Path, meta: project.Meta) -> Document:
         except OSError as error:
             raise Failure(f"{error.filename} cannot be read: {error.strerror}", code="unreadable") from error
         here.screen.say(f"Sending {len(packed.names)} files, {bundle.tell() / 2**20:.1f} MiB packed.")
-        fields = {"as_of": as_of} if as_of else {}
-        with here.screen.waiting("Sending"):
-            return here.api.upload(f"projects/{meta.id}/revisions/", bundle, fields)
+        fields = ({"as_of": as_of} if as_of else {}) | ({} if install else {"install": "false"})
+        with here.screen.sending(bundle, bundle.tell(), "Sending") as file:
+            return here.api.upload(f"projects/{meta.id}/revisions/", file, fields)
+
+
+def _placed(here: Session, meta: project.Meta, revision: Document) -> tuple[Document, Document | None]:
+    """Wait until the revision runs in the developer's own copy. (The revision as it is then, the copy if it came there.)
+
+    Raises Failure when it was built and does not start.
+    """
+    until = time.monotonic() + PLACING_LIMIT_S
+    with here.screen.waiting("Installing it in your own cloud"):
+        while revision.get("placement") == "due" and time.monotonic() < until:
+            time.sleep(PLACING_PAUSE_S)
+            revision = here.api.get(f"projects/{meta.id}/revisions/{revision['id']}/")
+    if revision.get("placement") == "refused":
+        here.screen.say(f"Not installed in your own cloud: {revision['placement_note']}", "yellow")
+    if revision.get("placement") != "done":
+        return revision, None
+    copy = instances.own_copy_of(here, meta)
+    if not revision.get("placed_by"):
+        here.screen.say(f"Your own copy runs just this: {copy['url']}", "green")
+        return revision, copy
+    done = operations.wait_for(here.api, here.screen, revision["placed_by"], title="Starting it")
+    if done["state"] == "failed":
+        before = " The version before goes on." if done["kind"] == "update" else ""
+        raise Failure(
+            f"It was built but does not start: {done['error']}{before}\nSee `freehold logs {copy['id']}`.",
+            code="not_started",
+            detail={"project": meta.id, "revision": revision["id"], "instance": copy["id"]},
+        )
+    copy = instances.own_copy_of(here, meta)
+    here.screen.say(f"Your own copy: {copy['url']}", "green")
+    return revision, copy
 
 
 def _show_build(here: Session, path: str) -> None:

@@ -3,9 +3,11 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -46,6 +48,16 @@ class Screen:
             return
         with self._out.status(Text(_printable(text))):
             yield
+
+    @contextmanager
+    def sending(self, file: BinaryIO, size_bytes: int, text: str) -> Iterator[BinaryIO]:
+        """`file` with a bar on a terminal that grows as it is read; read again, it begins again."""
+        if not self.is_terminal:
+            yield file
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+        with Progress(*columns, console=self._out, transient=True) as progress:
+            yield progress.wrap_file(file, total=size_bytes, description=escape(_printable(text)))
 
     def document(self, data: Any) -> None:
         """The command's result for programs; shown in JSON mode only, exactly once."""

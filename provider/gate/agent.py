@@ -37,6 +37,7 @@ class AgentConfig:
     proxy: Proxy
     status_file: Path
     session_keys: dict[str, str]
+    cell: str
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> AgentConfig:
@@ -49,6 +50,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> AgentConfig:
         proxy=Proxy(run / "gate.sock", home / "gate"),
         status_file=run / "gate-agent.json",
         session_keys=parse_keys(environ["FREEHOLD_SESSION_KEYS"].split(",")),
+        cell=environ.get("FREEHOLD_CELL") or "local",
     )
 
 
@@ -121,7 +123,7 @@ class Agent:
 
     def _load(self, connection: psycopg.Connection) -> None:
         """Everything, and in an order in which nobody is let in too early: hosts come last."""
-        snapshot = feed.load_all(connection)
+        snapshot = feed.load_all(connection, self.config.cell)
         wanted: dict[str, dict[str, str]] = {"revoked": snapshot.revoked, "keys": self.config.session_keys}
         for name in feed.PLACED:
             wanted[name] = {}
@@ -141,7 +143,7 @@ class Agent:
             self._proxy.put("revoked", sid, "1")
             self.revoked += 1
         if found.instances:
-            self._place(found.instances, feed.load_placements(connection, found.instances))
+            self._place(found.instances, feed.load_placements(connection, self.config.cell, found.instances))
         if found.oldest:
             self.lag_s = max(0.0, (datetime.now(UTC) - found.oldest).total_seconds())
         self.cursor = after

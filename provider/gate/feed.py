@@ -12,13 +12,17 @@ PLACED = ("upstreams", "mounts", "hosts")
 # An instance that is being updated answers for as long as its old processes do.
 _OPEN_STATES = ["running", "updating"]
 
-_HOSTS = (
-    "SELECT host, id FROM tenants_instance WHERE state <> 'removed' AND (%(ids)s::text[] IS NULL OR id = ANY(%(ids)s))"
-)
+# What has an address: in this gate's cell, and not in a cloud that closes.
+_HOSTS = """
+SELECT i.host, i.id FROM tenants_instance i JOIN tenants_cloud c ON c.id = i.cloud_id
+WHERE i.state <> 'removed' AND c.cell_id = %(cell)s AND c.state NOT IN ('closing', 'closed')
+  AND (%(ids)s::text[] IS NULL OR i.id = ANY(%(ids)s))
+"""
 _MICROS = """
 SELECT m.instance_id, m.mount, m.upstream, m.serve, i.state = ANY(%(open)s) AS is_open
-FROM tenants_instancemicro m JOIN tenants_instance i ON i.id = m.instance_id
-WHERE i.state <> 'removed' AND (%(ids)s::text[] IS NULL OR i.id = ANY(%(ids)s))
+FROM tenants_instancemicro m JOIN tenants_instance i ON i.id = m.instance_id JOIN tenants_cloud c ON c.id = i.cloud_id
+WHERE i.state <> 'removed' AND c.cell_id = %(cell)s AND c.state NOT IN ('closing', 'closed')
+  AND (%(ids)s::text[] IS NULL OR i.id = ANY(%(ids)s))
 """
 _REVOKED = (
     "SELECT sid FROM tenants_revokedsession WHERE until > now() AND (%(sids)s::text[] IS NULL OR sid = ANY(%(sids)s))"
@@ -61,23 +65,23 @@ class Snapshot:
     cursor: Cursor
 
 
-def load_all(connection: Connection) -> Snapshot:
-    """One transaction, one view of the database. The connection must be in autocommit mode."""
+def load_all(connection: Connection, cell: str) -> Snapshot:
+    """Of one cell. One transaction, one view of the database. The connection must be in autocommit mode."""
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     try:
         with connection.transaction():
             cursor = Cursor(_settled(connection))
-            return Snapshot(load_placements(connection, None), load_revoked(connection, None), cursor)
+            return Snapshot(load_placements(connection, cell, None), load_revoked(connection, None), cursor)
     finally:
         connection.isolation_level = None
 
 
-def load_placements(connection: Connection, ids: list[str] | None) -> dict[str, Placement]:
-    """Of these instances, or of all. Removed ones are missing."""
+def load_placements(connection: Connection, cell: str, ids: list[str] | None) -> dict[str, Placement]:
+    """Of these instances of the cell, or of all. Removed ones, and those of closed accounts, are missing."""
     found: dict[str, set[tuple[str, str, str]]] = {}
-    for host, instance_id in connection.execute(_HOSTS, {"ids": ids}).fetchall():
+    for host, instance_id in connection.execute(_HOSTS, {"cell": cell, "ids": ids}).fetchall():
         found[instance_id] = {("hosts", host, instance_id)}
-    micros = connection.execute(_MICROS, {"ids": ids, "open": _OPEN_STATES}).fetchall()
+    micros = connection.execute(_MICROS, {"cell": cell, "ids": ids, "open": _OPEN_STATES}).fetchall()
     for instance_id, mount, upstream, serve, is_open in micros:
         entries = found.setdefault(instance_id, set())
         place = f"{instance_id}/{mount}"

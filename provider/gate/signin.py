@@ -27,8 +27,8 @@ from provider.gate import pages
 from provider.gate.appsession import LIFETIME_S, AppSession, cookie_name, parse_keys, prefixed, sign
 from provider.gate.asking import CALLBACK, Answer, Ask, redirect, say, set_cookie, sha256
 from tenants.models import Instance, RevokedSession, SignInCode, User
-from tenants.services.sessions import sid_of
-from tenants.states import InstanceState
+from tenants.services.sessions import entered_app, sid_of
+from tenants.states import DARK, InstanceState
 
 CODE_S = 60
 NONCE_S = 1800  # long enough to sign in, or up, on the console
@@ -64,7 +64,7 @@ def enter(request: HttpRequest) -> HttpResponse:
     """GET /gate/enter?host=&next=&nonce= on the console → 302 to the host's callback with a code; 403 to strangers."""
     host, nonce = request.GET.get("host", ""), request.GET.get("nonce", "")
     instance = Instance.objects.filter(host=host, cloud__owner_id=request.user.pk)
-    instance = instance.exclude(state=InstanceState.REMOVED)
+    instance = instance.exclude(state=InstanceState.REMOVED).exclude(cloud__state__in=DARK)
     found = instance.first()
     if found is None:
         return _forbidden()
@@ -80,6 +80,7 @@ def _new_code(request: HttpRequest, instance: Instance, nonce_sha256: str) -> st
     """A code's row. Those that ran out go at the same time, so that none pile up."""
     assert isinstance(request.user, User) and request.session.session_key
     SignInCode.objects.filter(expires_at__lt=timezone.now()).delete()
+    entered_app(request.user, sid_of(request.session.session_key))
     code = secrets.token_urlsafe(32)
     SignInCode.objects.create(
         code_sha256=sha256(code),

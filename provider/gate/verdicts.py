@@ -12,7 +12,7 @@ from provider.gate.appsession import AppSession, cookie_name, parse_keys, verify
 from provider.gate.asking import CALLBACK, Answer, Ask, say, set_cookie
 from provider.gate.feed import upstream_of
 from tenants.models import Instance, InstanceMicro, RevokedSession
-from tenants.states import InstanceState
+from tenants.states import DARK, InstanceState
 
 _OPEN = (InstanceState.RUNNING, InstanceState.UPDATING)
 _COMING = (InstanceState.INSTALLING, InstanceState.WAKING, InstanceState.UPDATING, InstanceState.RUNNING)
@@ -37,6 +37,7 @@ def decide(ask: Ask) -> Answer:
         .prefetch_related("micros")
         .filter(host=ask.host)
         .exclude(state=InstanceState.REMOVED)
+        .exclude(cloud__state__in=DARK)
         .first()
     )
     if instance is None:

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from provider.up import attach, home, machine, ports, postgres, secretfile, status, table
+from provider.up import attach, cluster, home, machine, ports, postgres, secretfile, status, table
 from provider.up.child import SOURCE
 from provider.up.complaint import Complaint
 from provider.up.firsttime import Preparation
@@ -35,18 +35,20 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     os.umask(0o077)
     try:
-        machine.check_isolation()
-        machine.check_tools()
+        elsewhere = cluster.chosen()
+        if elsewhere is None:
+            machine.check_isolation()
+        machine.check_tools(sandboxes=elsewhere is None)
         place = home.prepare(options.home)
         home.lock(place)
-        asyncio.run(_up(place, options.port, options.tls_port))
+        asyncio.run(_up(place, options.port, options.tls_port, elsewhere))
     except Complaint as complaint:
         print(f"freehold: {complaint}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
 
 
-async def _up(place: home.Home, port: int, tls_port: int) -> None:
+async def _up(place: home.Home, port: int, tls_port: int, elsewhere: cluster.Kubernetes | None) -> None:
     began = time.monotonic()
     await end_leftovers(place)
     _check_ports(place, port, tls_port)
@@ -54,10 +56,12 @@ async def _up(place: home.Home, port: int, tls_port: int) -> None:
     _ensure_certificates(place.path)
     database = postgres.cluster(place, secrets)
     database.ensure_data()
-    attach.remember(place, port, tls_port)
-    preparation = Preparation(place, SOURCE)
+    if elsewhere:
+        cluster.ensure_key(place)
+    attach.remember(place, port, tls_port, elsewhere)
+    preparation = Preparation(place, SOURCE, elsewhere.url if elsewhere else "")
     steps = preparation.environment(database.url(owner=True)) if preparation.needed else None
-    plan = table.Plan(place, port, tls_port, database, secrets, steps)
+    plan = table.Plan(place, port, tls_port, database, secrets, steps, elsewhere)
     supervisor = Supervisor(place, table.full(plan))
     listen_for_signals(supervisor)
     await status.serve(supervisor)

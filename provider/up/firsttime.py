@@ -12,13 +12,16 @@ OPERATOR_EMAIL = "operator@freehold.localhost"
 
 
 class Preparation:
-    """Decides whether `manage.py prepare` must run, and shows the operator's password if it made the account."""
+    """Decides whether `manage.py prepare` must run, and shows the operator's password if it made the account.
 
-    def __init__(self, home: Home, source: Path) -> None:
+    cluster: the CLUSTER_URL that was given, "" for this machine; another one is looked at by the command.
+    """
+
+    def __init__(self, home: Home, source: Path, cluster: str = "") -> None:
         self.password = secrets.token_urlsafe(12)
         self.created = home.run / "operator-created"  # written by the command
         self._stamp = home.path / "prepared"
-        self._fingerprint = _fingerprint(source)
+        self._fingerprint = _fingerprint(source) + cluster
         self.created.unlink(missing_ok=True)
         self.needed = not self._stamp.exists() or self._stamp.read_text() != self._fingerprint
 

@@ -13,16 +13,18 @@ PACKAGES = {
     "haproxy": "haproxy",
     "setpriv": "util-linux",
     "unshare": "util-linux",
-    "bwrap": "bubblewrap",
-    "node": "nodejs",
 }
+SANDBOX_PACKAGES = {"bwrap": "bubblewrap", "node": "nodejs"}
 ROOT_PACKAGES = {"nft": "nftables", "ip": "iproute2"}
 
 
-def check_tools() -> None:
+def check_tools(*, sandboxes: bool = True) -> None:
+    """sandboxes: instances run on this machine."""
     # Debian keeps daemons in sbin, which an ordinary person's PATH does not name.
     os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
-    wanted = PACKAGES | (ROOT_PACKAGES if os.geteuid() == 0 else {})
+    wanted = PACKAGES
+    if sandboxes:
+        wanted = wanted | SANDBOX_PACKAGES | (ROOT_PACKAGES if os.geteuid() == 0 else {})
     missing = sorted({package for tool, package in wanted.items() if shutil.which(tool) is None})
     if missing:
         raise Complaint(f"Missing programs: install them with `apt-get install {' '.join(missing)}`.")

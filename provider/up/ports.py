@@ -16,13 +16,14 @@ UIDS = 4_000
 
 @dataclass(frozen=True)
 class Ports:
-    """TCP ports on 127.0.0.1 that only the platform itself uses."""
+    """TCP ports on 127.0.0.1 that only the platform itself uses; bundles: on a cluster, open to pods too."""
 
     postgres: int
     web: int
     live: int
     static: int
     metrics: int
+    bundles: int
 
 
 def digest(home: Path) -> int:
@@ -65,7 +66,7 @@ def _file(home: Path) -> Path:
 
 
 def _block(first: int) -> Ports:
-    return Ports(postgres=first, web=first + 1, live=first + 2, static=first + 3, metrics=first + 4)
+    return Ports(postgres=first, web=first + 1, live=first + 2, static=first + 3, metrics=first + 4, bundles=first + 5)
 
 
 def _is_free(port: int) -> bool:

@@ -1,4 +1,4 @@
-"""The process table of one machine. A new process is one entry in `services`; docs/architecture.md lists them too.
+"""The process table of `manage.py up`. A new process is one entry in `services`; docs/architecture.md lists them too.
 
 A process is listed after those that it needs; stopping goes the other way.
 """
@@ -10,12 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from provider import programs
 from provider.up import node, postgres, probes
 from provider.up.child import SOURCE
+from provider.up.cluster import Kubernetes
 from provider.up.firsttime import Catalog
 from provider.up.home import Home
 from provider.up.process import Process
 
+LOOPBACK = "127.0.0.1"
 CONSOLE_HOST = "freehold.localhost"
 APPS_DOMAIN = "apps.localhost"
 # What the platform's own variables are called: everything else of the person's environment (proxies, package mirrors)
@@ -33,6 +36,7 @@ class Plan:
     """What one run of `manage.py up` was asked to do.
 
     preparation: what `manage.py prepare` needs in its environment, None where there is nothing to prepare.
+    cluster: where clouds are, None: on this machine.
     """
 
     home: Home
@@ -41,6 +45,7 @@ class Plan:
     database: postgres.Cluster
     secrets: Mapping[str, str]
     preparation: Mapping[str, str] | None
+    cluster: Kubernetes | None = None
 
 
 def bare_environment(home: Home) -> dict[str, str]:
@@ -74,6 +79,8 @@ def settings(plan: Plan) -> dict[str, str]:
         "REDIS_URL": f"unix://{home.redis_socket}",
         "DJANGO_SETTINGS_MODULE": "provider.settings",
     }
+    if plan.cluster:
+        fixed["CLUSTER_URL"] = plan.cluster.complete(home, (plan.port, plan.tls_port))
     private = {"FREEHOLD_DB_PASSWORD", "FREEHOLD_DB_OWNER_PASSWORD"}  # inside DATABASE_URL, or nobody's business
     inherited = bare_environment(home) | policy | chosen
     return inherited | {n: v for n, v in plan.secrets.items() if n not in private} | fixed
@@ -83,23 +90,6 @@ def redis_server(socket: Path) -> tuple[str, ...]:
     """Keeps nothing on disk: whatever is in Redis may be lost at any time."""
     where = ("--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700", "--dir", str(socket.parent))
     return ("redis-server", *where, "--save", "", "--appendonly", "no", "--maxmemory", "128mb", "--loglevel", "warning")
-
-
-def _granian(interface: str, application: str, port: int, *more: str) -> tuple[str, ...]:
-    where = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--backlog", "1024")
-    return (_tool("granian"), "--interface", interface, *where, "--log-level", "warning", *more, application)
-
-
-def _tool(name: str) -> str:
-    return str(Path(sys.executable).parent / name)
-
-
-def _module(name: str, *arguments: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", name, *arguments)
-
-
-def _manage(*arguments: str) -> tuple[str, ...]:
-    return (sys.executable, str(SOURCE / "manage.py"), *arguments)
 
 
 def stores(plan: Plan) -> tuple[Process, ...]:
@@ -127,21 +117,28 @@ def first_steps(plan: Plan) -> tuple[Process, ...]:
     if plan.preparation is None:
         return ()
     env = settings(plan) | dict(plan.preparation)
-    return (Process("prepare", _manage("prepare"), env, after=("postgres", "redis"), once=True, essential=True),)
+    return (Process("prepare", programs.prepare(), env, after=("postgres", "redis"), once=True, essential=True),)
 
 
 def _places(plan: Plan) -> tuple[Process, ...]:
-    """Where instances live: the node agent with what its sandboxes need, and the server of static micros."""
-    home, ports, env = plan.home, plan.home.ports, settings(plan)
-    runtime = home.path / "runtime" / "python"
-    # The static server shares the folder of unpacked artifacts with the node agent.
-    folders = ("--store", str(home.path / "store"), "--bundles", str(home.path / "node" / "bundles"))
-    static = ("--listen", f"127.0.0.1:{ports.static}", *folders)
+    """What brings code to where it runs, and the server of static micros."""
+    home, ports = plan.home, plan.home.ports
+    # The static server shares the folder of unpacked artifacts with the node agent, where there is one.
+    unpacked = home.path / "node" / "bundles"
+    static = programs.static(LOOPBACK, ports.static, home.path / "store", unpacked, clears=plan.cluster is not None)
+    runs = _cluster_side(plan, plan.cluster) if plan.cluster else _node(plan)
+    return (*runs, Process("static", static, bare_environment(home), probes.tcp(ports.static)))
+
+
+def _node(plan: Plan) -> tuple[Process, ...]:
+    """Instances on this machine: the node agent with what its sandboxes need."""
+    home, env = plan.home, settings(plan)
+    runtime, uv = home.path / "runtime" / "python", programs.tool("uv")
     return (
-        Process("runtime", (sys.executable, "-c", PREPARE_RUNTIME, str(runtime), _tool("uv")), env, once=True),
+        Process("runtime", (sys.executable, "-c", PREPARE_RUNTIME, str(runtime), uv), env, once=True),
         Process(
             name="node",
-            argv=_module("k8s.local.agent", *node.arguments(home, plan.port, plan.tls_port, CONSOLE_HOST, _tool("uv"))),
+            argv=programs.module("k8s.local.agent", *node.arguments(home, plan.port, plan.tls_port, CONSOLE_HOST, uv)),
             env=env,
             probe=node.ping(home),
             after=("runtime",),
@@ -149,7 +146,20 @@ def _places(plan: Plan) -> tuple[Process, ...]:
             before_stop=node.shutdown(home),
             stop_timeout_s=30,
         ),
-        Process("static", _module("k8s.runtimes.static", *static), bare_environment(home), probes.tcp(ports.static)),
+    )
+
+
+def _cluster_side(plan: Plan, cluster: Kubernetes) -> tuple[Process, ...]:
+    """Instances in pods, which fetch their code from here. They stay when this machine's part stops."""
+    port = plan.home.ports.bundles
+    return (
+        Process(
+            name="bundles",
+            argv=programs.bundles((cluster.host, LOOPBACK), port, plan.home.path / "store"),
+            env=bare_environment(plan.home) | {"CLUSTER_URL": settings(plan)["CLUSTER_URL"]},
+            probe=probes.http(port, "/healthz"),
+            after=tuple(process.name for process in first_steps(plan)),
+        ),
     )
 
 
@@ -157,26 +167,24 @@ def _django(plan: Plan) -> tuple[Process, ...]:
     """What answers people and programs, and what works in the background."""
     home, ports, env = plan.home, plan.home.ports, settings(plan)
     data = ("postgres", "redis", *(process.name for process in first_steps(plan)))
-    celery = (*_module("celery"), "-A")
-    threads = ("-P", "threads", "-c", "4", "-l", "warning", "--without-gossip", "--without-mingle")
     return (
         Process(
             name="web",
-            argv=_granian("wsgi", "provider.wsgi:application", ports.web, "--blocking-threads", "8"),
+            argv=programs.web(LOOPBACK, ports.web),
             env=env | {"FREEHOLD_DB_POOL": "true"},
             probe=probes.http(ports.web, "/ca.pem", CONSOLE_HOST),
             after=data,
         ),
         Process(
             name="live",
-            argv=_granian("asgi", "provider.asgi:application", ports.live),
+            argv=programs.live(LOOPBACK, ports.live),
             env=env,
             probe=probes.tcp(ports.live),
             after=data,
         ),
         Process(
             name="worker",
-            argv=(*celery, "provider.celery", "worker", *threads),
+            argv=programs.worker(),
             env=env,
             probe=probes.pulse(home.redis_socket, "freehold:pulse:worker"),
             after=data,
@@ -184,22 +192,23 @@ def _django(plan: Plan) -> tuple[Process, ...]:
         ),
         Process(
             name="beat",
-            argv=(*celery, "provider.beat", "beat", "-s", str(home.run / "beat"), "--pidfile=", "-l", "warning"),
+            argv=programs.beat(home.run / "beat"),
             env=env,
             probe=probes.pulse(home.redis_socket, "freehold:pulse:beat"),
             after=data,
         ),
-        Process("observer", _manage("observe"), env, after=data),
+        Process("observer", programs.observer(), env, after=data),
     )
 
 
 def _gate(plan: Plan) -> tuple[Process, ...]:
     home, env = plan.home, settings(plan)
+    inside = plan.cluster.host if plan.cluster else node.bridge_address(home)
     return (
         Process(
             name="gate",
-            argv=_module("provider.gate.serve"),
-            env=env | {"FREEHOLD_GATE_BRIDGE": node.bridge_address(home)},
+            argv=programs.gate(),
+            env=env | {"FREEHOLD_GATE_BRIDGE": inside},
             probe=probes.tcp(plan.port),
             after=("web",),
             stop_signal=signal.SIGUSR1,  # lets running requests end
@@ -207,7 +216,7 @@ def _gate(plan: Plan) -> tuple[Process, ...]:
         ),
         Process(
             name="gate-agent",
-            argv=_module("provider.gate.agent"),
+            argv=programs.gate_agent(),
             env=env,
             probe=probes.heartbeat(home.run / "gate-agent.json", GATE_LAG_S),
             after=("gate",),
@@ -222,8 +231,8 @@ def services(plan: Plan) -> tuple[Process, ...]:
 def _seed(plan: Plan) -> tuple[Process, ...]:
     if Catalog(plan.home.path, SOURCE).is_published:
         return ()
-    running = ("node", "live", "worker", "beat", "observer", "gate-agent")
-    return (Process("seed", _manage("seed"), settings(plan), after=running, once=True),)
+    running = ("bundles" if plan.cluster else "node", "live", "worker", "beat", "observer", "gate-agent")
+    return (Process("seed", programs.manage("seed"), settings(plan), after=running, once=True),)
 
 
 def full(plan: Plan) -> tuple[Process, ...]:

@@ -40,6 +40,11 @@ class CloudShape(serializers.Serializer[Any]):
     quota = QuotaShape()
     usage = QuotaShape()
     created_at = Moment()
+    erase_at = Moment(allow_null=True)
+
+
+class ChangedCloudShape(CloudShape):
+    operation = Text()
 
 
 class CloudBrief(serializers.Serializer[Any]):
@@ -80,9 +85,32 @@ class AppShape(serializers.Serializer[Any]):
     git = Text()
     icon = Text(allow_null=True)
     developer = Text()
+    category = Text(allow_null=True)
     listed = serializers.BooleanField()
+    unmaintained = serializers.BooleanField()
     installs = Number()
     released_at = Moment(allow_null=True)
+
+
+class ReportShape(serializers.Serializer[Any]):
+    id = Text()
+    app = Text()
+    concern = Text()
+    created_at = Moment()
+
+
+class VersionUseShape(serializers.Serializer[Any]):
+    version = Text()
+    copies = Number()
+
+
+class AdoptionShape(serializers.Serializer[Any]):
+    """Numbers only. installs: clouds that ever had a copy; copies: now."""
+
+    installs = Number()
+    copies = Number()
+    automatic = Number()
+    versions = VersionUseShape(many=True)
 
 
 class ReleaseShape(serializers.Serializer[Any]):
@@ -92,7 +120,16 @@ class ReleaseShape(serializers.Serializer[Any]):
     notes = Text()
     channel = Text()
     listed = serializers.BooleanField()
+    yanked_at = Moment(allow_null=True)
+    yank_reason = Text()
     created_at = Moment()
+
+
+class OwnReleaseShape(ReleaseShape):
+    """For its developer: with what the operator said. review: empty, pending, approved or refused."""
+
+    review = Text()
+    review_note = Text()
 
 
 class ProjectShape(serializers.Serializer[Any]):
@@ -100,6 +137,7 @@ class ProjectShape(serializers.Serializer[Any]):
     name = Text()
     builder_instance = Text(allow_null=True)
     listed = serializers.BooleanField()
+    maintained = serializers.BooleanField()
     installs = Number()
     created_at = Moment()
     released_at = Moment(allow_null=True)
@@ -112,6 +150,9 @@ class RevisionShape(serializers.Serializer[Any]):
     state_reason = Text()
     digest = Text(allow_null=True)
     size_bytes = Number()
+    placement = Text()
+    placement_note = Text()
+    placed_by = Text(allow_null=True)
     created_at = Moment()
 
 
@@ -138,12 +179,53 @@ class InstanceShape(serializers.Serializer[Any]):
     size = InstanceSizeShape()
     sleep_after_s = Number(allow_null=True)
     auto_update = serializers.BooleanField()
+    channel = Text()
+    is_builder = serializers.BooleanField()
+    can_roll_back = serializers.BooleanField()
+    update_error = Text(allow_null=True)
     created_at = Moment()
     last_used_at = Moment(allow_null=True)
 
 
 class InstalledShape(InstanceShape):
     operation = Text(allow_null=True)
+
+
+class SettingShape(serializers.Serializer[Any]):
+    """Values are never told. micros: those that see it."""
+
+    name = Text()
+    description = Text()
+    micros = serializers.ListField(child=Text())
+    is_set = serializers.BooleanField()
+    has_default = serializers.BooleanField()
+
+
+class ConfigShape(serializers.Serializer[Any]):
+    settings = SettingShape(many=True)
+
+
+class DemandShape(serializers.Serializer[Any]):
+    key = Text()
+    text = Text()
+
+
+class NewsShape(serializers.Serializer[Any]):
+    version = Text()
+    notes = Text()
+    created_at = Moment()
+
+
+class UpdateShape(serializers.Serializer[Any]):
+    """From which version to which; needs_consent are keys to send as `consent`, demands say them in words."""
+
+    installed = Text()
+    release = Text(allow_null=True)
+    version = Text(allow_null=True)
+    needs_consent = serializers.ListField(child=Text())
+    demands = DemandShape(many=True)
+    news = NewsShape(many=True)
+    resources = QuotaShape(allow_null=True)
 
 
 class PlanShape(serializers.Serializer[Any]):

@@ -5,12 +5,16 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps_catalog.models import App
+from apps_catalog.models import App, Category
 from apps_catalog.services import SORTS, app_by_slug, listed_apps, releases_of
-from tenants.api.answers import PAGE, AppShape, ReleaseShape, errors, page_of
-from tenants.api.base import OPEN, Endpoint
-from tenants.api.shapes import app_document, release_document
+from tenants import access
+from tenants.api.answers import KEY, PAGE, AppShape, ReleaseShape, ReportShape, errors, page_of
+from tenants.api.base import OPEN, Endpoint, person
+from tenants.api.requests import NewReport
+from tenants.api.shapes import app_document, release_document, report_document
 from tenants.errors import Refused
+from tenants.services import reports
+from tenants.services.idempotency import Answer
 
 QUERY_LIMIT = 200
 
@@ -21,15 +25,26 @@ class Apps(Endpoint):
     @extend_schema(
         operation_id="apps_list",
         responses={200: page_of(AppShape), **errors(422)},
-        parameters=[OpenApiParameter("q"), OpenApiParameter("sort", enum=SORTS), *PAGE],
+        parameters=[
+            OpenApiParameter("q"),
+            OpenApiParameter("sort", enum=SORTS),
+            OpenApiParameter("category", enum=Category.values),
+            OpenApiParameter("developer"),
+            *PAGE,
+        ],
         auth=[],
     )
     def get(self, request: Request) -> Response:
-        """Listed apps: `q` finds words by their beginning, `sort` is popular, recent or hot."""
+        """Listed apps: `q` finds words by their beginning, `sort` is popular, recent or hot; `developer` is a handle."""
         sort = request.query_params.get("sort", SORTS[0])
         if sort not in SORTS:
             raise Refused("invalid_sort", f"Sort by {', '.join(SORTS)}.", field="sort")
-        return self.pages(request, listed_apps(request.query_params.get("q", "")[:QUERY_LIMIT], sort), app_document)
+        category = request.query_params.get("category", "")
+        if category and category not in Category.values:
+            raise Refused("invalid_category", f"Categories are {', '.join(Category.values)}.", field="category")
+        words = request.query_params.get("q", "")[:QUERY_LIMIT]
+        developer = request.query_params.get("developer", "")[:64]
+        return self.pages(request, listed_apps(words, sort, category=category, developer=developer), app_document)
 
 
 class OneApp(Endpoint):
@@ -54,6 +69,22 @@ class AppReleases(Endpoint):
         app = _found(slug)
         releases = releases_of(app)
         return self.pages(request, releases.filter(listed=True) if app.listed else releases, release_document)
+
+
+class Reports(Endpoint):
+    area = "instances"
+
+    @extend_schema(
+        operation_id="apps_report",
+        request=NewReport,
+        responses={201: ReportShape, **errors(404, 409, 422)},
+        parameters=[KEY],
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        """Tell the operator what is wrong with an app."""
+        user = person(request)
+        app, sent = access.app_for(user, slug), self.body(request, NewReport)
+        return self.once(request, lambda: Answer(201, report_document(reports.report_app(user, app, **sent))))
 
 
 def _found(slug: str) -> App:

@@ -5,9 +5,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tenants import access
-from tenants.api.answers import CloudShape, errors
+from tenants.api.answers import KEY, ChangedCloudShape, CloudShape, errors
 from tenants.api.base import Endpoint, person
 from tenants.api.shapes import cloud_document
+from tenants.models import Operation, User
+from tenants.services.closing import close_account, reopen_account
+from tenants.services.idempotency import Answer
 from tenants.services.quota import use_of
 
 
@@ -19,3 +22,35 @@ class OwnCloud(Endpoint):
         """The cloud with its quota and what is used of it."""
         cloud = access.cloud_of(person(request))
         return Response(cloud_document(cloud, use_of(cloud)))
+
+    @extend_schema(
+        operation_id="cloud_destroy", responses={202: ChangedCloudShape, **errors(404, 409)}, parameters=[KEY]
+    )
+    def delete(self, request: Request) -> Response:
+        """Close the account: dark at once, everything is erased at `erase_at`.
+
+        Ends all sessions and tokens, this one too: 401 to a repetition means that it was done. Until `erase_at`
+        a token made with address and password may `POST cloud/reopen/`.
+        """
+        user = person(request)
+        return self.once(request, lambda: _accepted(user, close_account(user)))
+
+
+class Reopen(Endpoint):
+    area = "cloud"
+
+    @extend_schema(
+        operation_id="cloud_reopen",
+        request=None,
+        responses={202: ChangedCloudShape, **errors(404, 409)},
+        parameters=[KEY],
+    )
+    def post(self, request: Request) -> Response:
+        """Keep an account that is being closed: what ran before starts again."""
+        user = person(request)
+        return self.once(request, lambda: _accepted(user, reopen_account(user)))
+
+
+def _accepted(user: User, operation: Operation) -> Answer:
+    cloud = access.cloud_of(user)
+    return Answer(202, {**cloud_document(cloud, use_of(cloud)), "operation": operation.pk})

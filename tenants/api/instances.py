@@ -31,6 +31,7 @@ from tenants.errors import Refused
 from tenants.models import Operation, User
 from tenants.services import instances, quota
 from tenants.services.idempotency import Answer
+from tenants.sizes import Size
 
 DRY_RUN = OpenApiParameter("dry_run", OpenApiTypes.BOOL, description="Only say what it would take: 200 and a plan.")
 DATA = OpenApiParameter("data", enum=["keep", "delete"], description="What becomes of its data; keep if absent.")
@@ -53,7 +54,7 @@ class Instances(Endpoint):
     def post(self, request: Request) -> Response:
         """Install an app into one's cloud."""
         user, wishes = person(request), _wishes(self.body(request, NewInstance))
-        if _flag(request, "dry_run"):
+        if flag(request, "dry_run"):
             return Response(_plan(user, wishes))
 
         def act() -> Answer:
@@ -76,7 +77,8 @@ class OneInstance(Endpoint):
         parameters=[KEY],
     )
     def patch(self, request: Request, instance_id: str) -> Response:
-        """Another alias (the address stays), or other settings, which restart it: then 202 with an operation."""
+        """Another alias (the address stays), automatic updates or not, or other settings, which restart it: then 202
+        with an operation. Settings that are left out keep their values; null takes one back to the app's default."""
         user = person(request)
         instance = access.instance_for(user, instance_id)
         changes = self.body(request, InstanceChanges)
@@ -102,7 +104,7 @@ class OneInstance(Endpoint):
             raise Refused("invalid_data", "data is keep or delete.", field="data")
 
         def act() -> Answer:
-            return _accepted(user, instances.remove_instance(user, instance, delete_data=data == "delete"))
+            return accepted(user, instances.remove_instance(user, instance, delete_data=data == "delete"))
 
         return self.once(request, act)
 
@@ -120,7 +122,7 @@ class Restart(Endpoint):
         """Start it afresh; for one that failed this is another try."""
         user = person(request)
         instance = access.instance_for(user, instance_id)
-        return self.once(request, lambda: _accepted(user, instances.restart_instance(user, instance)))
+        return self.once(request, lambda: accepted(user, instances.restart_instance(user, instance)))
 
 
 class Operations(Endpoint):
@@ -145,7 +147,7 @@ class OneOperation(Endpoint):
 def _wishes(sent: Document) -> dict[str, Any]:
     wishes = {"app_slug": sent.pop("app"), "release_id": sent.pop("release", None), **sent}
     if "size" in wishes:
-        wishes["size"] = instances.Size(**wishes["size"])
+        wishes["size"] = Size(**wishes["size"])
     return wishes
 
 
@@ -156,11 +158,11 @@ def _plan(user: User, wishes: dict[str, Any]) -> Document:
     return plan_document(plan, quota.require(cloud, plan.needs), cloud.quota)
 
 
-def _accepted(user: User, operation: Operation) -> Answer:
+def accepted(user: User, operation: Operation) -> Answer:
     return Answer(202, operation_document(access.operation_for(user, operation.pk)))
 
 
-def _flag(request: Request, name: str) -> bool:
+def flag(request: Request, name: str) -> bool:
     value = request.query_params.get(name, "false").lower()
     if value not in ("true", "false", "1", "0"):
         raise Refused(f"invalid_{name}", f"{name} is true or false.", field=name)

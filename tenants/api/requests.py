@@ -35,13 +35,14 @@ class TextMap(serializers.DictField):
     """Text by name; numbers are not quietly made into text."""
 
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, Mapping) and any(not isinstance(value, str) for value in data.values()):
+        kinds = (str, type(None)) if self.child.allow_null else (str,)
+        if isinstance(data, Mapping) and any(not isinstance(value, kinds) for value in data.values()):
             raise serializers.ValidationError("Values must be text.")
         return super().to_internal_value(data)
 
 
-def _texts() -> TextMap:
-    child = serializers.CharField(allow_blank=True, trim_whitespace=False, max_length=10_000)
+def _texts(*, clearable: bool = False) -> TextMap:
+    child = serializers.CharField(allow_blank=True, allow_null=clearable, trim_whitespace=False, max_length=10_000)
     return TextMap(child=child, required=False)
 
 
@@ -55,8 +56,18 @@ class NewInstance(Strict):
 
 
 class InstanceChanges(Strict):
+    """config: settings to change; null takes one back to the app's default."""
+
     alias = serializers.CharField(max_length=63, required=False)
-    config = _texts()
+    config = _texts(clearable=True)
+    auto_update = serializers.BooleanField(required=False)
+
+
+class UpdateWish(Strict):
+    """consent: keys out of `needs_consent`."""
+
+    release = serializers.CharField(max_length=40, required=False)
+    consent = serializers.ListField(child=serializers.CharField(max_length=700), required=False, max_length=200)
 
 
 class NewProject(Strict):
@@ -71,8 +82,32 @@ class AsOf(serializers.DateTimeField):
 
 
 class NewRevision(Strict):
+    """install: into one's own copy as soon as it is built, true if absent."""
+
     bundle = serializers.FileField(max_length=500)
     as_of = AsOf(required=False)
+    install = serializers.BooleanField(required=False, default=True)
+
+
+class ProjectChanges(Strict):
+    """maintained: false tells people that nobody looks after it any more."""
+
+    name = serializers.CharField(max_length=60, required=False)
+    maintained = serializers.BooleanField(required=False)
+
+
+class ReleaseChanges(Strict):
+    listed = serializers.BooleanField(required=False)
+    notes = serializers.CharField(max_length=4250, required=False, allow_blank=True, trim_whitespace=False)
+    yanked = serializers.BooleanField(required=False)
+    yank_reason = serializers.CharField(max_length=300, required=False, allow_blank=True)
+
+
+class NewReport(Strict):
+    """concern: harmful, deceptive, broken, rights or other."""
+
+    concern = serializers.CharField(max_length=12)
+    text = serializers.CharField(max_length=2000, required=False, allow_blank=True)
 
 
 class NewRelease(Strict):

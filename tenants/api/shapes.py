@@ -1,11 +1,14 @@
 """How rows look in answers. Instances, operations and revisions look the same in streams: tenants.representation."""
 
+from dataclasses import asdict
 from typing import Any
 
-from apps_catalog.models import App, Release, Revision
+from apps_catalog.models import App, AppReport, Release, Revision
 from tenants.models import ApiToken, Cloud, Instance, Operation, Quota, User
 from tenants.representation import instance_document, moment, operation_document, revision_document
+from tenants.services.adoption import Adoption
 from tenants.services.instances import InstallPlan
+from tenants.services.updates import UpdatePlan
 
 Document = dict[str, Any]
 
@@ -33,6 +36,7 @@ def cloud_document(cloud: Cloud, usage: Quota) -> Document:
         "quota": quota_document(cloud.quota),
         "usage": quota_document(usage),
         "created_at": moment(cloud.created_at),
+        "erase_at": moment(cloud.erase_at),
     }
 
 
@@ -70,7 +74,9 @@ def app_document(app: App) -> Document:
         "git": app.git,
         "icon": app.icon or None,
         "developer": app.developer.handle,
+        "category": app.category or None,
         "listed": app.listed,
+        "unmaintained": app.unmaintained_at is not None,
         "installs": app.installs,
         "released_at": moment(app.released_at),
     }
@@ -84,16 +90,37 @@ def release_document(release: Release) -> Document:
         "notes": release.notes,
         "channel": release.channel,
         "listed": release.listed,
+        "yanked_at": moment(release.yanked_at),
+        "yank_reason": release.yank_reason,
         "created_at": moment(release.created_at),
     }
 
 
+def own_release_document(release: Release) -> Document:
+    return {**release_document(release), "review": release.review, "review_note": release.review_note}
+
+
+def report_document(report: AppReport) -> Document:
+    return {
+        "id": report.pk,
+        "app": report.app.slug,
+        "concern": report.concern,
+        "created_at": moment(report.created_at),
+    }
+
+
+def adoption_document(adoption: Adoption) -> Document:
+    return asdict(adoption)
+
+
 def project_document(app: App) -> Document:
+    """`app` as `access.projects_of` gives it, with the id of its builder instance; a new one has none."""
     return {
         "slug": app.slug,
         "name": app.name,
-        "builder_instance": None,
+        "builder_instance": getattr(app, "builder_id", None),
         "listed": app.listed,
+        "maintained": app.unmaintained_at is None,
         "installs": app.installs,
         "created_at": moment(app.created_at),
         "released_at": moment(app.released_at),
@@ -106,6 +133,22 @@ def installed_document(instance: Instance, operation: Operation) -> Document:
 
 def uploaded_document(revision: Revision, operation: Operation) -> Document:
     return {**revision_document(revision), "operation": operation.pk}
+
+
+def update_document(instance: Instance, plan: UpdatePlan | None) -> Document:
+    """`instance` with its release and revision."""
+    return {
+        "installed": instance.release.version if instance.release else instance.revision.tag,
+        "release": plan.release.pk if plan else None,
+        "version": plan.release.version if plan else None,
+        "needs_consent": list(plan.keys) if plan else [],
+        "demands": [{"key": demand.key, "text": demand.text} for demand in plan.demands] if plan else [],
+        "news": [
+            {"version": release.version, "notes": release.notes, "created_at": moment(release.created_at)}
+            for release in (plan.news if plan else ())
+        ],
+        "resources": quota_document(plan.needs) if plan else None,
+    }
 
 
 def plan_document(plan: InstallPlan, then: Quota, limit: Quota) -> Document:

@@ -2,24 +2,31 @@
 
 from django.urls import path
 
-from tenants.api import accounts, catalog, clouds, instances, projects
+from tenants.api import accounts, catalog, clouds, instances, projects, updates
 
 urlpatterns = [
     path("accounts/", accounts.Accounts.as_view()),
     path("tokens/", accounts.Tokens.as_view()),
     path("tokens/<slug:token_id>/", accounts.Token.as_view()),
     path("cloud/", clouds.OwnCloud.as_view()),
+    path("cloud/reopen/", clouds.Reopen.as_view()),
     path("apps/", catalog.Apps.as_view()),
     path("apps/<slug:slug>/", catalog.OneApp.as_view()),
     path("apps/<slug:slug>/releases/", catalog.AppReleases.as_view()),
+    path("apps/<slug:slug>/reports/", catalog.Reports.as_view()),
     path("instances/", instances.Instances.as_view()),
     path("instances/<slug:instance_id>/", instances.OneInstance.as_view()),
     path("instances/<slug:instance_id>/restart/", instances.Restart.as_view()),
+    path("instances/<slug:instance_id>/config/", updates.Config.as_view()),
+    path("instances/<slug:instance_id>/update/", updates.Update.as_view()),
+    path("instances/<slug:instance_id>/rollback/", updates.Rollback.as_view()),
     path("operations/", instances.Operations.as_view()),
     path("operations/<slug:operation_id>/", instances.OneOperation.as_view()),
     path("projects/", projects.Projects.as_view()),
     path("projects/<slug:slug>/", projects.Project.as_view()),
+    path("projects/<slug:slug>/adoption/", projects.Adoption.as_view()),
     path("projects/<slug:slug>/revisions/", projects.Revisions.as_view()),
     path("projects/<slug:slug>/revisions/<slug:revision_id>/", projects.Revision.as_view()),
     path("projects/<slug:slug>/releases/", projects.Releases.as_view()),
+    path("projects/<slug:slug>/releases/<slug:release_id>/", projects.OneRelease.as_view()),
 ]

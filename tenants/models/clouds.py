@@ -69,6 +69,8 @@ class Cloud(models.Model):
     """One person's cloud. The namespace is generated once, stored, and never reused.
 
     generation grows with every change of what the cluster must know of the cloud; observed_generation follows it.
+    retry_at: when the cluster, which could not or would not make it, is asked again; retries: how often it was.
+    erase_at: while it is closing, the published date from which on everything in it is erased.
     """
 
     id = models.CharField(primary_key=True, max_length=40, default=new_cloud_id, editable=False)
@@ -85,6 +87,10 @@ class Cloud(models.Model):
     generation = models.PositiveBigIntegerField(default=1)
     observed_generation = models.PositiveBigIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
+    retry_at = models.DateTimeField(null=True, blank=True)
+    retries = models.PositiveSmallIntegerField(default=0)
+    erase_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         indexes: ClassVar = [
@@ -93,7 +99,9 @@ class Cloud(models.Model):
                 fields=["state"],
                 name="cloud_unsettled",
                 condition=models.Q(observed_generation__lt=models.F("generation")),
-            )
+            ),
+            # The sweep: clouds that the cluster refused, when it is time to ask again.
+            models.Index(fields=["retry_at"], name="cloud_refused", condition=models.Q(retry_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

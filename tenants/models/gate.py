@@ -42,6 +42,14 @@ class RevokedSession(models.Model):
     until = models.DateTimeField(db_index=True)
 
 
+class AppSignIn(models.Model):
+    """A console session from which somebody entered an app: what must be told to the gate when all of theirs end."""
+
+    sid = models.CharField(primary_key=True, max_length=64)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="app_sign_ins")
+    until = models.DateTimeField(db_index=True)
+
+
 class SignInCode(models.Model):
     """A console session's ticket into one instance: once, within 60 s, by the browser that holds the nonce."""
 

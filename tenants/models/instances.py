@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 from django.db import models
 
 from apps_catalog.identifiers import new_id
-from apps_catalog.models import App, Release, Revision
+from apps_catalog.models import App, Channel, Release, Revision
 from tenants.models.clouds import Cloud
+from tenants.models.sealed import SealedField
 from tenants.states import InstanceState
 
 
@@ -40,7 +41,13 @@ HOLDING_COMPUTE = (
 class Instance(models.Model):
     """One installed copy.
 
-    Desired: revision, wanted, config, restart, generation (grows with each change of these).
+    retry_at: when the cluster, which could not or would not run it, is asked again; None: the failure is the app's own.
+    Desired: revision, wanted, config, restart, generation (grows with each change of these). config: what its owner
+    set of the app's own settings, by name; also names that only another version of the app has.
+    previous_*: what `rollback` goes back to. reverts: an update is coming up, and if it fails the previous version is
+    wanted again; update_error then says what was wrong with the newer one.
+    auto_considered_at: when the newest release was made that an automatic update has looked at.
+    is_builder: its developer's own copy, which follows what is pushed; at most one of an app, without a release.
     Observed: observed_generation, state, state_reason, log_tail and the micros' columns; written by reconciliation only.
     cpu_millis, memory_mib, storage_mib: what it takes of the quota, fixed when it is installed or updated.
     """
@@ -50,10 +57,16 @@ class Instance(models.Model):
     app = models.ForeignKey(App, on_delete=models.PROTECT, related_name="instances")
     revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="+")
     release = models.ForeignKey(Release, on_delete=models.PROTECT, null=True, blank=True, related_name="instances")
+    previous_revision = models.ForeignKey(Revision, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    previous_release = models.ForeignKey(Release, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    reverts = models.BooleanField(default=False)
+    update_error = models.TextField(blank=True)
+    is_builder = models.BooleanField(default=False)
+    channel = models.CharField(max_length=10, choices=Channel.choices, default=Channel.STABLE)
     alias = models.CharField(max_length=40)
     host = models.CharField(max_length=200, unique=True, editable=False)
     wanted = models.CharField(max_length=20, choices=Wanted.choices, default=Wanted.RUNNING)
-    config = models.JSONField(default=no_config, blank=True)
+    config = SealedField(default=no_config, blank=True)
     delete_data = models.BooleanField(default=False)
     restart = models.PositiveIntegerField(default=0)
     cpu_millis = models.PositiveIntegerField()
@@ -61,11 +74,14 @@ class Instance(models.Model):
     storage_mib = models.PositiveIntegerField()
     sleep_after_s = models.PositiveIntegerField(null=True, blank=True)
     auto_update = models.BooleanField(default=False)
+    auto_considered_at = models.DateTimeField(null=True, blank=True)
     generation = models.PositiveBigIntegerField(default=1)
     observed_generation = models.PositiveBigIntegerField(default=0)
     state = models.CharField(max_length=20, choices=InstanceState.choices, default=InstanceState.INSTALLING)
     state_reason = models.TextField(blank=True)
     log_tail = models.TextField(blank=True)
+    retry_at = models.DateTimeField(null=True, blank=True)
+    retries = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     removed_at = models.DateTimeField(null=True, blank=True)
@@ -80,6 +96,17 @@ class Instance(models.Model):
                 name="instance_unsettled",
                 condition=models.Q(observed_generation__lt=models.F("generation")),
             ),
+            # The sweep: instances that the cluster refused, when it is time to ask again.
+            models.Index(fields=["retry_at"], name="instance_refused", condition=models.Q(retry_at__isnull=False)),
+            # Automatic updates: who is to be brought to an app's newest release.
+            models.Index(fields=["app"], name="instance_auto_update", condition=models.Q(auto_update=True)),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["app"],
+                name="builder_instance_once",
+                condition=models.Q(is_builder=True) & ~models.Q(state=InstanceState.REMOVED),
+            )
         ]
 
     def __str__(self) -> str:

@@ -19,9 +19,11 @@ def new_operation_id() -> str:
 class OperationKind(models.TextChoices):
     CREATE_CLOUD = "create_cloud"
     CLOSE_CLOUD = "close_cloud"
+    REOPEN_CLOUD = "reopen_cloud"
     INSTALL = "install"
     RESTART = "restart"
     UPDATE = "update"
+    ROLLBACK = "rollback"
     REMOVE = "remove"
     BUILD = "build"
 

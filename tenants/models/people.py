@@ -1,11 +1,14 @@
 """People: one account each, signed in by e-mail, known to others by a handle."""
 
+import hashlib
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from apps_catalog.identifiers import new_id
 
@@ -34,6 +37,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField("operator", default=False)
     date_joined = models.DateTimeField(default=timezone.now)
+    session_epoch = models.PositiveIntegerField(default=0, help_text="Sessions of an earlier one have ended.")
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -49,3 +53,26 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.handle
+
+    def get_session_auth_hash(self) -> str:
+        """What a session must agree with to count: the password, and that nobody has ended all sessions since."""
+        return self._epoch_hash(super().get_session_auth_hash())
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        for known in super().get_session_auth_fallback_hash():
+            yield self._epoch_hash(known)
+
+    def _epoch_hash(self, password_hash: str) -> str:
+        if not self.session_epoch:  # sessions from before there were epochs go on
+            return password_hash
+        return salted_hmac("freehold.session_epoch", f"{password_hash}:{self.session_epoch}").hexdigest()
+
+
+class RetiredHandle(models.Model):
+    """Of a closed account. Nobody gets it again, lest they be taken for that person; only its SHA-256 is kept."""
+
+    sha256 = models.CharField(primary_key=True, max_length=64)
+
+    @staticmethod
+    def digest(handle: str) -> str:
+        return hashlib.sha256(handle.encode()).hexdigest()

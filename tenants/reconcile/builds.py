@@ -57,7 +57,7 @@ def _step(cloud: Cloud, revision: Revision, operation: Operation) -> None:
 @transaction.atomic
 def _claim(cloud: Cloud, revision: Revision) -> bool:
     """One of the cloud's places for builds, if one is free."""
-    locked = Cloud.objects.select_for_update(of=("self",)).select_related("plan").get(pk=cloud.pk)
+    locked = Cloud.objects.select_for_update(of=("self",), no_key=True).select_related("plan").get(pk=cloud.pk)
     building = Operation.objects.filter(
         cloud=locked, kind=OperationKind.BUILD, state__in=steps.OPEN, revision__state=RevisionState.BUILDING
     )
@@ -67,7 +67,7 @@ def _claim(cloud: Cloud, revision: Revision) -> bool:
 
 
 def _job(cloud: Cloud, revision: Revision) -> JobStatus:
-    there = cluster.current()
+    there = cluster.of(cloud.cell_id)
     try:
         return there.build_status(cloud.pk, revision.pk)
     except NotFound:
@@ -104,7 +104,7 @@ def _failed(cloud: Cloud, revision: Revision, operation: Operation, reason: str)
 
 def _tail(cloud: Cloud, revision: Revision) -> str:
     try:
-        lines = [line.text for line in cluster.current().build_logs(cloud.pk, revision.pk)]
+        lines = [line.text for line in cluster.of(cloud.cell_id).build_logs(cloud.pk, revision.pk)]
     except ClusterError:
         return ""
     return "\n".join(lines[-TAIL_LINES:]).replace("\x00", "�")

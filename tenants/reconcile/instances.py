@@ -15,7 +15,7 @@ from k8s.specs import InstanceSpec, InstanceStatus, MicroPhase
 from tenants import feed, steps
 from tenants.live import announce
 from tenants.models import Instance, Operation, OperationKind, Wanted
-from tenants.reconcile import cluster
+from tenants.reconcile import again, cluster, halting, versions
 from tenants.reconcile.advisory import held
 from tenants.reconcile.specs import cloud_spec, instance_spec
 from tenants.states import CloudState, InstanceState, move
@@ -24,37 +24,46 @@ log = logging.getLogger(__name__)
 LOG_TAIL_LIMIT = 8_000
 
 
-def reconcile(instance_id: str) -> None:
-    """Compare what is wanted of the instance with what is there, and take the next step. Returns without waiting."""
+def reconcile(instance_id: str, *, altered: bool = False) -> bool:
+    """Compare what is wanted of the instance with what is there, and take the next step. Returns without waiting.
+
+    altered: what was applied may not be there any more. False: nobody else comes back to it, so the caller must.
+    """
     with held(f"instance:{instance_id}") as mine:
-        if mine:
-            _reconcile(instance_id)
+        return mine and _reconcile(instance_id, altered)
 
 
-def _reconcile(instance_id: str) -> None:
+def _reconcile(instance_id: str, altered: bool) -> bool:
     instance = Instance.objects.select_related("cloud__plan", "revision", "release").filter(pk=instance_id).first()
     if instance is None or instance.state == InstanceState.REMOVED:
-        return
+        return True
     operation = steps.current(instance=instance)
     if not steps.is_due(operation):
-        return
+        return not altered
     try:
         if instance.wanted == Wanted.REMOVED:
             _remove(instance, operation)
         elif instance.cloud.state == CloudState.ACTIVE:
-            _run(instance, operation)
+            _run(instance, operation, altered)
+        elif instance.cloud.state == CloudState.CLOSING:
+            halting.halt(instance)
     except Temporary as error:
         _later(instance, operation, str(error), error.retry_after_s)
-    except (ClusterError, ValueError) as error:
+        return operation is not None and not altered
+    except ClusterError as error:
         _give_up(instance, operation, str(error))
+    except ValueError as error:
+        _give_up(instance, operation, str(error), by_cluster=False)
+    return True
 
 
-def _run(instance: Instance, operation: Operation | None) -> None:
+def _run(instance: Instance, operation: Operation | None, altered: bool) -> None:
     spec = instance_spec(instance)
     status = _observed(instance)
-    if status is None or (status.generation, status.restart) != (spec.generation, spec.restart):
+    if altered or status is None or (status.generation, status.restart) != (spec.generation, spec.restart):
         steps.start(operation, "prepare")
         _apply(instance, spec)
+        _accepted(instance)
         status = _observed(instance)
     with transaction.atomic():
         steps.finish(operation, "prepare")
@@ -65,39 +74,71 @@ def _run(instance: Instance, operation: Operation | None) -> None:
         with transaction.atomic():
             steps.finish(operation, "start")
             steps.start(operation, "address")
-    _settle(instance, operation, status)
+    if _settle(instance, operation, status):
+        # Back to the version before, at once: an address must not wait for the sweep.
+        _reconcile(instance.pk, False)
+
+
+def _accepted(instance: Instance) -> None:
+    """The cluster takes what it refused before: from here on its own words count again."""
+    if instance.retry_at is not None and instance.state == InstanceState.FAILED:
+        # Behind by one, so that the sweep looks until it runs or fails.
+        behind = instance.generation - 1
+        move(instance, InstanceState.UPDATING, state_reason="", retry_at=None, observed_generation=behind)
 
 
 def _observed(instance: Instance) -> InstanceStatus | None:
     try:
-        return cluster.current().observe(instance.cloud_id, instance.pk)
+        return cluster.of(instance.cloud.cell_id).observe(instance.cloud_id, instance.pk)
     except NotFound:
         return None
 
 
 def _apply(instance: Instance, spec: InstanceSpec) -> None:
     try:
-        cluster.current().apply_instance(spec)
+        cluster.of(instance.cloud.cell_id).apply_instance(spec)
     except NotFound:
         # The namespace was lost. Its row exists, so it is ours to make again.
-        cluster.current().ensure_cloud(cloud_spec(instance.cloud))
-        cluster.current().apply_instance(spec)
+        cluster.of(instance.cloud.cell_id).ensure_cloud(cloud_spec(instance.cloud))
+        cluster.of(instance.cloud.cell_id).apply_instance(spec)
 
 
 @transaction.atomic
-def _settle(instance: Instance, operation: Operation | None, status: InstanceStatus) -> None:
-    """Write down what was seen, unless something else is wanted by now: then it is the past's."""
-    row = Instance.objects.select_for_update().get(pk=instance.pk)
+def _settle(instance: Instance, operation: Operation | None, status: InstanceStatus) -> bool:
+    """Write down what was seen, unless something else is wanted by now: then it is the past's.
+
+    Returns True when an update failed and the version before is wanted again.
+    """
+    row = _locked(instance.pk)
     if row.generation != instance.generation or row.wanted != instance.wanted:
-        return
-    differs = _write_micros(row, status)
+        return False
+    if row.retry_at is not None:  # it is there after all, and what it says counts
+        Instance.objects.filter(pk=row.pk).update(retry_at=None)
+    if status.failed and row.reverts and row.wanted == Wanted.RUNNING:
+        _go_back(row, operation, *_complaint(status))
+        return True
+    differs = status.ready and row.observed_generation != row.generation and versions.bring_rows_up(row)
+    differs |= _write_micros(row, status)
     if status.failed:
-        differs |= _failed(row, operation, status)
+        differs |= _fail(row, operation, *_complaint(status))
     elif status.ready:
         differs |= _running(row, operation)
     if differs:
         feed.changed(row.pk)
         announce(row.cloud_id, row.pk)
+    return False
+
+
+def _locked(instance_id: str) -> Instance:
+    rows = Instance.objects.select_for_update(of=("self",), no_key=True)
+    return rows.select_related("revision", "previous_revision", "previous_release").get(pk=instance_id)
+
+
+def _go_back(row: Instance, operation: Operation | None, reason: str, log_tail: str) -> None:
+    log.warning("update_reverted cloud=%s instance=%s reason=%s", row.cloud_id, row.pk, reason)
+    versions.go_back(row, reason, _clean(log_tail))
+    steps.fail(operation, reason)
+    announce(row.cloud_id, row.pk)
 
 
 def _write_micros(row: Instance, status: InstanceStatus) -> bool:
@@ -117,26 +158,34 @@ def _write_micros(row: Instance, status: InstanceStatus) -> bool:
 def _running(row: Instance, operation: Operation | None) -> bool:
     settled = row.state == InstanceState.RUNNING and row.observed_generation == row.generation
     if row.state != InstanceState.RUNNING:
-        move(row, InstanceState.RUNNING, state_reason="", log_tail="", observed_generation=row.generation)
+        log_tail = row.log_tail if row.update_error else ""  # that of the update which failed
+        changes: dict[str, Any] = {"state_reason": "", "log_tail": log_tail, "reverts": False}
+        changes |= {"retry_at": None, "retries": 0}
+        move(row, InstanceState.RUNNING, observed_generation=row.generation, **changes)
     elif not settled:
         Instance.objects.filter(pk=row.pk).update(observed_generation=row.generation)
     steps.succeed(operation)
     return not settled
 
 
-def _failed(row: Instance, operation: Operation | None, status: InstanceStatus) -> bool:
+def _complaint(status: InstanceStatus) -> tuple[str, str]:
+    """(why it failed, its last lines)."""
     worst = next(micro for micro in status.micros if micro.phase is MicroPhase.FAILED)
     reason = worst.reason or "It stopped and did not start again."
     if len(status.micros) > 1:
         reason = f"{worst.name}: {reason}"
-    return _fail(row, operation, reason, worst.log_tail)
+    return reason, worst.log_tail
+
+
+def _clean(log_tail: str) -> str:
+    return log_tail[-LOG_TAIL_LIMIT:].replace("\x00", "�")
 
 
 def _fail(row: Instance, operation: Operation | None, reason: str, log_tail: str = "") -> bool:
     settled = row.state == InstanceState.FAILED and row.observed_generation == row.generation
     changes: dict[str, Any] = {
         "state_reason": reason,
-        "log_tail": log_tail[-LOG_TAIL_LIMIT:].replace("\x00", "�"),
+        "log_tail": _clean(log_tail),
         "observed_generation": row.generation,
     }
     if row.state != InstanceState.FAILED:
@@ -149,7 +198,7 @@ def _fail(row: Instance, operation: Operation | None, reason: str, log_tail: str
 
 def _remove(instance: Instance, operation: Operation | None) -> None:
     steps.start(operation, "stop")
-    there = cluster.current()
+    there = cluster.of(instance.cloud.cell_id)
     there.delete_instance(instance.cloud_id, instance.pk, delete_volume=instance.delete_data)
     if there.instance_exists(instance.cloud_id, instance.pk):
         return  # on its way out; the observer or the sweep comes back
@@ -161,7 +210,7 @@ def _remove(instance: Instance, operation: Operation | None) -> None:
 
 @transaction.atomic
 def _forget(instance: Instance, operation: Operation | None) -> None:
-    row = Instance.objects.select_for_update().get(pk=instance.pk)
+    row = Instance.objects.select_for_update(no_key=True).get(pk=instance.pk)
     if row.state == InstanceState.REMOVING:
         move(row, InstanceState.REMOVED, removed_at=timezone.now(), observed_generation=row.generation)
     row.micros.all().delete()
@@ -173,6 +222,8 @@ def _forget(instance: Instance, operation: Operation | None) -> None:
 def _later(instance: Instance, operation: Operation | None, why: str, retry_after_s: float | None) -> None:
     if operation is None:
         log.warning("instance_waits cloud=%s instance=%s why=%s", instance.cloud_id, instance.pk, why)
+        if again.is_due(instance):
+            _give_up(instance, None, why)
         return
     # A removal never gives up: half removed is no state to leave anything in.
     forever = operation.kind == OperationKind.REMOVE
@@ -181,15 +232,22 @@ def _later(instance: Instance, operation: Operation | None, why: str, retry_afte
 
 
 @transaction.atomic
-def _give_up(instance: Instance, operation: Operation | None, reason: str) -> None:
+def _give_up(instance: Instance, operation: Operation | None, reason: str, *, by_cluster: bool = True) -> None:
+    """by_cluster: that could not or would not run it, and is asked again some time."""
     log.error("instance_failed cloud=%s instance=%s reason=%s", instance.cloud_id, instance.pk, reason)
-    row = Instance.objects.select_for_update().get(pk=instance.pk)
+    row = _locked(instance.pk)
     if row.generation != instance.generation:
         return
+    if row.reverts and row.wanted == Wanted.RUNNING:
+        _go_back(row, operation, reason, "")
+        return
     if row.wanted == Wanted.REMOVED:
-        Instance.objects.filter(pk=row.pk).update(state_reason=reason, observed_generation=row.generation)
+        Instance.objects.filter(pk=row.pk).update(observed_generation=row.generation)
         steps.fail(operation, reason)
     else:
         _fail(row, operation, reason)
+    if by_cluster:
+        tries = {"retry_at": again.next_try(row), "retries": row.retries + 1}
+        Instance.objects.filter(pk=row.pk).update(state_reason=again.explained(reason, row), **tries)
     feed.changed(row.pk)
     announce(row.cloud_id, row.pk)

@@ -20,12 +20,14 @@ GRACE = timedelta(minutes=10)
 
 def look() -> None:
     """Report each orphan once when it is first seen; clear it when it is still one after the grace period."""
-    there = cluster.current()
-    try:
-        held = there.list_instances()
-    except ClusterError as error:
-        log.warning("orphans_not_looked_for why=%s", error)
-        return
+    for cell in cluster.cells():
+        try:
+            _look(cell, cluster.of(cell).list_instances())
+        except ClusterError as error:
+            log.warning("orphans_not_looked_for cell=%s why=%s", cell, error)
+
+
+def _look(cell: str, held: list[tuple[str, str]]) -> None:
     known = set(
         Instance.objects.filter(pk__in=[instance_id for _, instance_id in held])
         .exclude(state=InstanceState.REMOVED)
@@ -33,10 +35,10 @@ def look() -> None:
     )
     for cloud_id, instance_id in held:
         if (cloud_id, instance_id) not in known:
-            _orphan(cloud_id, instance_id)
+            _orphan(cell, cloud_id, instance_id)
 
 
-def _orphan(cloud_id: str, instance_id: str) -> None:
+def _orphan(cell: str, cloud_id: str, instance_id: str) -> None:
     reported = Event.objects.filter(subject=instance_id, kind="orphan").order_by("-at").first()
     if reported is None:
         Event.objects.create(cloud_id=cloud_id, subject=instance_id, kind="orphan", reason="in the cluster, no row")
@@ -45,7 +47,7 @@ def _orphan(cloud_id: str, instance_id: str) -> None:
     if timezone.now() - reported.at < GRACE or not Cloud.objects.filter(pk=cloud_id).exists():
         return
     try:
-        cluster.current().delete_instance(cloud_id, instance_id, delete_volume=False)
+        cluster.of(cell).delete_instance(cloud_id, instance_id, delete_volume=False)
     except ClusterError as error:
         log.warning("orphan_stays cloud=%s instance=%s why=%s", cloud_id, instance_id, error)
         return

@@ -1,11 +1,13 @@
 """Rows → what the cluster port takes. Pure: the same rows give the same spec."""
 
-from apps_catalog.blueprint import PROCESS, Blueprint, Part, blueprint_of, spacefile_of
+from apps_catalog.blueprint import PROCESS, Part, blueprint_of, spacefile_of
 from apps_catalog.build import plan
 from apps_catalog.models import Revision
 from k8s.specs import BuildMicro, BuildSpec, CloudSpec, InstanceSpec, Limits, MicroKind, MicroSpec, VolumeSpec
 from tenants.addresses import authority
 from tenants.models import Cloud, Instance, Wanted
+from tenants.sizes import Size, size_of, size_of_part
+from tenants.states import CloudState
 
 
 def cloud_spec(cloud: Cloud) -> CloudSpec:
@@ -23,7 +25,7 @@ def cloud_spec(cloud: Cloud) -> CloudSpec:
 def instance_spec(instance: Instance) -> InstanceSpec:
     """`instance` with cloud, revision and release at hand. Raises ValueError for a revision that is not built."""
     blueprint = blueprint_of(instance.revision)
-    limits = _limits(instance, blueprint)
+    size = size_of(instance, blueprint)
     volume = None
     if blueprint.volume_path is not None:
         volume = VolumeSpec(blueprint.volume_path, blueprint.volume_mib)
@@ -32,10 +34,10 @@ def instance_spec(instance: Instance) -> InstanceSpec:
         namespace=instance.cloud.namespace,
         instance_id=instance.pk,
         generation=instance.generation,
-        replicas=1 if instance.wanted == Wanted.RUNNING else 0,
+        replicas=1 if instance.wanted == Wanted.RUNNING and instance.cloud.state == CloudState.ACTIVE else 0,
         artifact=instance.revision.digest,
         host=instance.host,
-        micros=tuple(_micro(instance, part, limits) for part in blueprint.parts),
+        micros=tuple(_micro(instance, part, size_of_part(part, size)) for part in blueprint.parts),
         volume=volume,
         restart=instance.restart,
     )
@@ -56,13 +58,7 @@ def build_spec(cloud: Cloud, revision: Revision) -> BuildSpec:
     )
 
 
-def _limits(instance: Instance, blueprint: Blueprint) -> Limits:
-    """The instance's share of the quota, in equal parts for its processes."""
-    processes = max(1, blueprint.processes)
-    return Limits(instance.cpu_millis // processes, instance.memory_mib // processes)
-
-
-def _micro(instance: Instance, part: Part, limits: Limits) -> MicroSpec:
+def _micro(instance: Instance, part: Part, size: Size) -> MicroSpec:
     process = part.kind == PROCESS
     return MicroSpec(
         name=part.name,
@@ -73,7 +69,7 @@ def _micro(instance: Instance, part: Part, limits: Limits) -> MicroSpec:
         serve=part.serve,
         python_path=part.python_path,
         env=_environment(instance, part) if process else {},
-        limits=limits if process else Limits(),
+        limits=Limits(size.cpu_millis, size.memory_mib) if process else Limits(),
     )
 
 

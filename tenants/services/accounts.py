@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 
 from tenants.errors import Refused
 from tenants.handles import InvalidHandle, normalise
-from tenants.models import User
+from tenants.models import RetiredHandle, User
 from tenants.services.clouds import create_cloud
 
 
@@ -65,9 +65,15 @@ def _handle(raw: str) -> str:
         handle = normalise(raw)
     except InvalidHandle as error:
         raise Refused("invalid_handle", str(error), field="handle") from error
-    if User.objects.filter(handle=handle).exists():
+    if not is_free(handle):
         raise _taken("handle")
     return handle
+
+
+def is_free(handle: str) -> bool:
+    """Nobody has it, and nobody had it before they closed their account."""
+    taken = User.objects.filter(handle=handle).exists()
+    return not taken and not RetiredHandle.objects.filter(sha256=RetiredHandle.digest(handle)).exists()
 
 
 def _check_password(password: str, user: User) -> None:

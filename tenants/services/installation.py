@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import transaction
 
 from tenants.models import Cell, Installation, Plan
+from tenants.reconcile.cluster import require_own
 
 HOUSEHOLD = {
     "name": "Household",
@@ -18,9 +19,13 @@ HOUSEHOLD = {
 
 
 @transaction.atomic
-def prepare() -> None:
-    """This installation's id, its cell and the newcomers' plan. What is there already stays as operators made it."""
+def prepare(named: str | None = None) -> None:
+    """This installation's id, its cell and the newcomers' plan. What is there already stays as operators made it.
+
+    named: the id that CLUSTER_URL gives it; a database that has none yet takes it. Raises WrongInstallation.
+    """
     if not Installation.objects.exists():
-        Installation.objects.create(id=uuid.uuid4())
+        Installation.objects.create(id=named or uuid.uuid4())
+    require_own(named)
     Cell.objects.get_or_create(name=settings.DEFAULT_CELL, defaults={"apps_domain": settings.APPS_DOMAIN})
     Plan.objects.get_or_create(slug=settings.DEFAULT_PLAN, defaults=HOUSEHOLD)

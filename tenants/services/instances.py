@@ -1,6 +1,6 @@
 """Use-cases of instances: install, restart, change, remove. One transaction each; the cluster hears of it afterwards."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +15,12 @@ from tenants.addresses import alias_from, check_alias, new_host
 from tenants.errors import Conflict, Refused
 from tenants.live import announce
 from tenants.models import Cloud, Instance, InstanceMicro, Operation, OperationKind, Quota, User, Wanted
+from tenants.reconcile import versions
 from tenants.services import quota
+from tenants.sizes import Size, columns, needs_of
 from tenants.states import InstanceState, move
 from tenants.tasks import enqueue_instance
 
-DEFAULT_CPU_MILLIS = 200
-DEFAULT_MEMORY_MIB = 512
-DEFAULT_STORAGE_MIB = 500
 HOST_ATTEMPTS = 5
 VALUE_LIMIT = 10_000
 
@@ -37,15 +36,12 @@ RESTART_STEPS = (
     ("start", "Start it afresh"),
     ("address", "Open its address"),
 )
+UPDATE_STEPS = (
+    ("prepare", "Hand the new version to your cloud"),
+    ("start", "Start it while the old one serves"),
+    ("address", "Lead its address there"),
+)
 REMOVE_STEPS = (("close", "Close its address"), ("stop", "Stop it"), ("clear", "Clear up what it used"))
-
-
-@dataclass(frozen=True)
-class Size:
-    """What one micro that is a process may use at most."""
-
-    cpu_millis: int = DEFAULT_CPU_MILLIS
-    memory_mib: int = DEFAULT_MEMORY_MIB
 
 
 @dataclass(frozen=True)
@@ -58,6 +54,7 @@ class InstallPlan:
     alias: str
     config: dict[str, str]
     needs: Quota
+    channel: str
 
 
 def plan_install(
@@ -84,6 +81,7 @@ def plan_install(
         alias=check_alias(alias) if alias is not None else alias_from(app.name),
         config=check_config(blueprint, config or {}),
         needs=needs_of(blueprint, _size(size)),
+        channel=_channel(channel),
     )
 
 
@@ -112,7 +110,7 @@ def install_app(
     operation = steps.open_operation(
         OperationKind.INSTALL, cloud, INSTALL_STEPS, actor=actor, instance=instance, done=("reserve",)
     )
-    _moved(instance)
+    moved(instance)
     return instance, operation
 
 
@@ -120,28 +118,43 @@ def install_app(
 def restart_instance(actor: User, instance: Instance) -> Operation:
     """Replace its processes; of a failed one this is Retry. Raises Conflict while something else is going on."""
     quota.lock(instance.cloud_id)  # clouds before instances, everywhere: no deadlocks
-    locked = _lock(instance)
-    if locked.state not in (InstanceState.RUNNING, InstanceState.FAILED):
-        raise Conflict("instance_busy", f"It is {locked.get_state_display().lower()} now; try again when that is over.")
-    return _bring_up(actor, locked, OperationKind.RESTART, restart=F("restart") + 1)
+    locked = lock(instance)
+    require_still(locked)
+    return bring_up(actor, locked, OperationKind.RESTART, restart=F("restart") + 1)
+
+
+def start_again(actor: User, instance: Instance) -> Operation:
+    """Bring up what was stopped because its cloud was closing. In the transaction that locked the cloud's row."""
+    return bring_up(actor, lock(instance), OperationKind.RESTART)
 
 
 @transaction.atomic
 def change_instance(
-    actor: User, instance: Instance, *, alias: str | None = None, config: Mapping[str, Any] | None = None
+    actor: User,
+    instance: Instance,
+    *,
+    alias: str | None = None,
+    config: Mapping[str, str | None] | None = None,
+    auto_update: bool | None = None,
 ) -> tuple[Instance, Operation | None]:
     """Give it another alias (its address stays what it was), or other settings, which restarts it.
 
+    config: settings to change; those left out keep their values, None or "" takes one back to the app's default.
+    auto_update: whether new releases are installed by themselves, as long as they ask for nothing more.
     Returns the operation that brings new settings in, None where nothing has to be restarted.
     Raises Refused naming the field, Conflict while something else is going on.
     """
     quota.lock(instance.cloud_id)
-    locked = _lock(instance)
+    locked = lock(instance)
     if locked.state in (InstanceState.REMOVING, InstanceState.REMOVED):
         raise Conflict("instance_removed", "It is being removed.")
     if alias is not None and alias != locked.alias:
         locked.alias = check_alias(alias)
         locked.save(update_fields=["alias"])
+        announce(locked.cloud_id, locked.pk)
+    if auto_update is not None and auto_update != locked.auto_update:
+        locked.auto_update = auto_update
+        locked.save(update_fields=["auto_update"])
         announce(locked.cloud_id, locked.pk)
     operation = None
     if config is not None:
@@ -155,7 +168,7 @@ def remove_instance(actor: User, instance: Instance, *, delete_data: bool = Fals
 
     Raises Conflict if it is being removed with the other answer to what happens to its data.
     """
-    locked = _lock(instance)
+    locked = lock(instance)
     if locked.wanted == Wanted.REMOVED:
         if locked.delete_data != delete_data:
             raise Conflict("instance_removed", "It is being removed already, with another choice about its data.")
@@ -167,14 +180,10 @@ def remove_instance(actor: User, instance: Instance, *, delete_data: bool = Fals
     return _open_removal(actor, locked)
 
 
-def needs_of(blueprint: Blueprint, size: Size) -> Quota:
-    """Only processes take compute. A volume counts with its full size, an app without one with the usual allowance."""
-    return Quota(
-        cpu_millis=size.cpu_millis * blueprint.processes,
-        memory_mib=size.memory_mib * blueprint.processes,
-        storage_mib=blueprint.volume_mib or DEFAULT_STORAGE_MIB,
-        instances=1,
-    )
+def require_still(locked: Instance, states: Collection[str] = (InstanceState.RUNNING, InstanceState.FAILED)) -> None:
+    """Raises Conflict unless it is in one of `states`: nothing is changed under something that goes on."""
+    if locked.state not in states:
+        raise Conflict("instance_busy", f"It is {locked.get_state_display().lower()} now; try again when that is over.")
 
 
 def check_config(blueprint: Blueprint, config: Mapping[str, Any]) -> dict[str, str]:
@@ -206,40 +215,39 @@ def _size(size: Size | None) -> Size:
 
 
 def _write(cloud: Cloud, plan: InstallPlan) -> Instance:
-    instance = _insert(cloud, plan)
-    revision: Revision = plan.release.revision
-    InstanceMicro.objects.bulk_create(
-        InstanceMicro(
-            instance=instance,
-            name=part.name,
-            mount=part.mount,
-            kind=part.kind,
-            engine=part.engine,
-            public_routes=list(part.public_routes),
-            serve=f"{revision.digest}/{part.serve}" if part.serve is not None else "",
-        )
-        for part in plan.blueprint.parts
+    if not Instance.objects.filter(cloud=cloud, app=plan.app, is_builder=False).exists():
+        App.objects.filter(pk=plan.app.pk).update(installs=F("installs") + 1)
+    return write_instance(
+        cloud,
+        plan.release.revision,
+        plan.blueprint,
+        release=plan.release,
+        alias=plan.alias,
+        config=plan.config,
+        channel=plan.channel,
+        **columns(plan.needs),
     )
-    App.objects.filter(pk=plan.app.pk).update(installs=F("installs") + 1)
+
+
+def write_instance(cloud: Cloud, revision: Revision, blueprint: Blueprint, *, alias: str, **row: Any) -> Instance:
+    """A new instance with its micros. The caller holds the cloud's lock and has asked its quota."""
+    instance = _insert(cloud, revision, alias, row)
+    InstanceMicro.objects.bulk_create(versions.micro_rows(instance, revision, blueprint))
     return instance
 
 
-def _insert(cloud: Cloud, plan: InstallPlan) -> Instance:
+def _insert(cloud: Cloud, revision: Revision, alias: str, row: dict[str, Any]) -> Instance:
     """The row, with a host that nobody has. 40 random bits collide hardly ever, but an address must be one's own."""
     for attempt in range(HOST_ATTEMPTS):
         try:
             with transaction.atomic():
                 return Instance.objects.create(
                     cloud=cloud,
-                    app=plan.app,
-                    revision=plan.release.revision,
-                    release=plan.release,
-                    alias=plan.alias,
-                    host=new_host(plan.alias, cloud.cell),
-                    config=plan.config,
-                    cpu_millis=plan.needs.cpu_millis,
-                    memory_mib=plan.needs.memory_mib,
-                    storage_mib=plan.needs.storage_mib,
+                    app_id=revision.app_id,
+                    revision=revision,
+                    alias=alias,
+                    host=new_host(alias, cloud.cell),
+                    **row,
                 )
         except IntegrityError:
             if attempt == HOST_ATTEMPTS - 1:
@@ -247,42 +255,46 @@ def _insert(cloud: Cloud, plan: InstallPlan) -> Instance:
     raise AssertionError("unreachable")
 
 
-def _lock(instance: Instance) -> Instance:
+def lock(instance: Instance) -> Instance:
     return (
-        Instance.objects.select_for_update(of=("self",))
+        Instance.objects.select_for_update(of=("self",), no_key=True)
         .select_related("cloud", "app", "revision", "release")
         .get(pk=instance.pk)
     )
 
 
-def _bring_up(actor: User, locked: Instance, kind: OperationKind, **changes: Any) -> Operation:
-    """To a new generation of what is wanted. Its address closes now, before the cluster hears of anything."""
+def bring_up(actor: User | None, locked: Instance, kind: OperationKind, **changes: Any) -> Operation:
+    """To a new generation of what is wanted. Its address closes now, before the cluster hears of anything; except for
+    another version of the app, for which the older one serves until the newer one does."""
+    newer = "revision" in changes
     for other in Operation.objects.filter(instance=locked, state__in=steps.OPEN):
         steps.cancel(other, "Something newer took its place.")
-    changes = {"generation": locked.generation + 1, "state_reason": "", "log_tail": "", **changes}
-    move(locked, InstanceState.UPDATING, actor=actor.pk, **changes)
+    fresh = {"generation": locked.generation + 1, "state_reason": "", "log_tail": "", "update_error": ""}
+    move(locked, InstanceState.UPDATING, actor=actor.pk if actor else "", **{**fresh, "reverts": False, **changes})
     locked.refresh_from_db(fields=["restart"])
-    _withdraw(locked)
-    operation = steps.open_operation(kind, locked.cloud, RESTART_STEPS, actor=actor, instance=locked, done=("close",))
-    _moved(locked)
+    if not newer:
+        withdraw(locked)
+    titles, done = (UPDATE_STEPS, ()) if newer else (RESTART_STEPS, ("close",))
+    operation = steps.open_operation(kind, locked.cloud, titles, actor=actor, instance=locked, done=done)
+    moved(locked)
     return operation
 
 
-def _configure(actor: User, locked: Instance, config: Mapping[str, Any]) -> Operation | None:
-    checked = check_config(blueprint_of(locked.revision), config)
-    if checked == locked.config:
+def _configure(actor: User, locked: Instance, config: Mapping[str, str | None]) -> Operation | None:
+    checked = check_config(blueprint_of(locked.revision), {name: value or "" for name, value in config.items()})
+    merged = {name: value for name, value in {**locked.config, **checked}.items() if value}
+    if merged == locked.config:
         return None
-    if locked.state not in (InstanceState.RUNNING, InstanceState.FAILED):
-        raise Conflict("instance_busy", f"It is {locked.get_state_display().lower()} now; try again when that is over.")
-    return _bring_up(actor, locked, OperationKind.UPDATE, config=checked)
+    require_still(locked)
+    return bring_up(actor, locked, OperationKind.UPDATE, config=merged)
 
 
 def _open_removal(actor: User, locked: Instance) -> Operation:
-    _withdraw(locked)
+    withdraw(locked)
     operation = steps.open_operation(
         OperationKind.REMOVE, locked.cloud, REMOVE_STEPS, actor=actor, instance=locked, done=("close",)
     )
-    _moved(locked)
+    moved(locked)
     return operation
 
 
@@ -296,11 +308,11 @@ def _removal_of(actor: User, locked: Instance) -> Operation:
     return _open_removal(actor, locked)
 
 
-def _withdraw(locked: Instance) -> None:
+def withdraw(locked: Instance) -> None:
     locked.micros.update(upstream="", phase="pending")
 
 
-def _moved(instance: Instance) -> None:
+def moved(instance: Instance) -> None:
     feed.changed(instance.pk)
     announce(instance.cloud_id, instance.pk)
     enqueue_instance(instance.pk)

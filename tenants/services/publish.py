@@ -6,28 +6,27 @@ from typing import Any, BinaryIO
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 from django.utils.text import slugify
 
-from apps_catalog import bundles, discovery, icons
+from apps_catalog import bundles, discovery, erasing, icons
 from apps_catalog.blueprint import spacefile_of
 from apps_catalog.discovery import Discovery, DiscoveryErrors
 from apps_catalog.identifiers import random_letters
-from apps_catalog.models import App, Channel, Release, Revision
+from apps_catalog.models import App, Channel, Placement, Release, Review, Revision
 from apps_catalog.spacefile import Spacefile, SpacefileErrors, parse
 from apps_catalog.store import Store
 from tenants import access, steps
 from tenants.errors import Conflict, Refused
 from tenants.live import announce
 from tenants.models import Event, Operation, OperationKind, User
-from tenants.services import quota
+from tenants.services import listing, quota
+from tenants.services.releases import check_notes
 from tenants.states import RevisionState
-from tenants.tasks import enqueue_build
+from tenants.tasks import enqueue_build, enqueue_placement, enqueue_spread
 
 MIB = 1024 * 1024
 NAME_LIMIT = 60
 SLUG_BITS_LETTERS = 8  # of 5 random bits each: a slug is the key to an unlisted app
-NOTES_LIMIT = discovery.MAX_NOTES
 BUILD_STEPS = (("check", "Check the bundle"), ("build", "Build it"), ("store", "Keep what was built"))
 
 
@@ -96,9 +95,17 @@ def upload_revision(actor: User, app: App, file: BinaryIO, as_of: datetime | Non
 
 
 @transaction.atomic
-def add_revision(actor: User, app: App, upload: Upload, as_of: datetime | None = None) -> tuple[Revision, Operation]:
-    """The rows of an accepted upload. Twice makes two revisions (the second reuses what the first built)."""
+def add_revision(
+    actor: User, app: App, upload: Upload, as_of: datetime | None = None, *, is_to_run: bool = True
+) -> tuple[Revision, Operation]:
+    """The rows of an accepted upload. Twice makes two revisions (the second reuses what the first built).
+
+    is_to_run: into the developer's own copy as soon as it is built.
+    """
     cloud = quota.lock(access.cloud_of(actor).pk)
+    erasing.hold(upload.source)
+    if not store().has(upload.source):
+        raise Conflict("bundle_gone", "The same content was being erased just now. Upload it again.")
     built = Revision.objects.filter(app=app, source=upload.source, as_of=as_of, state=RevisionState.READY).first()
     revision = Revision(
         app=app,
@@ -107,6 +114,7 @@ def add_revision(actor: User, app: App, upload: Upload, as_of: datetime | None =
         source_bytes=upload.size_bytes,
         spacefile=upload.spacefile.model_dump(mode="json", exclude_defaults=True),
         as_of=as_of,
+        placement=Placement.DUE if is_to_run else Placement.NOT_WANTED,
     )
     if built is not None:
         revision.state, revision.manifest = RevisionState.READY, built.manifest
@@ -124,6 +132,8 @@ def add_revision(actor: User, app: App, upload: Upload, as_of: datetime | None =
     )
     if built is not None:
         steps.succeed(operation)
+        if is_to_run:
+            enqueue_placement(revision.pk)
     else:
         enqueue_build(revision.pk)
     announce(cloud.pk, revision.pk)
@@ -149,8 +159,11 @@ def publish_release(
     channel: str = "stable",
     listed: bool = False,
     discovery_text: str | None = None,
+    is_reviewed: bool = False,
 ) -> Release:
     """Let others install a revision. discovery_text: a Discovery.md that replaces the bundle's.
+
+    Where an operator looks at apps first, a release that is to be listed waits for that unless `is_reviewed`.
 
     Raises Refused naming revision, version, notes, channel, or what the Discovery.md of a listed one lacks
     (app_name, tagline, body).
@@ -162,17 +175,28 @@ def publish_release(
         raise Refused("revision_not_ready", f"The revision is {revision.state}, not ready.", field="revision")
     if channel not in Channel.values:
         raise Refused("invalid_channel", f"Channels are {' and '.join(Channel.values)}.", field="channel")
-    if len(notes) > NOTES_LIMIT or "\x00" in notes:
-        raise Refused("invalid_notes", f"Notes have at most {NOTES_LIMIT} characters.", field="notes")
-    written = _written_discovery(revision, discovery_text)
-    if listed and written is not None:
-        _require_listable(written)
-    found = written or Discovery(app_name=_app_name(revision))
-    icon = _icon(revision)
+    check_notes(notes)
+    found = _written_discovery(revision, discovery_text) or Discovery(app_name=_app_name(revision))
+    page = listing.page_of(found, _icon(revision))
+    review = Review.NOT_NEEDED
+    if listed:
+        listing.require_listable(page)
+        review = Review.NOT_NEEDED if is_reviewed else listing.review_for(actor)
+    release = Release(
+        app=app,
+        revision=revision,
+        version=_version(version),
+        notes=notes,
+        channel=channel,
+        listed=listed and review != Review.PENDING,
+        review=review,
+        page=page,
+    )
     with transaction.atomic():
-        release = _insert_release(app, revision, _version(version), notes, Channel(channel), listed)
-        _show(app, release, found, icon)
-        Event.record(release, before="", after="listed" if listed else "unlisted", actor=actor.pk)
+        _insert(release)
+        listing.show(app)
+        Event.record(release, before="", after="listed" if release.listed else "unlisted", actor=actor.pk)
+        enqueue_spread(app.pk)
     return release
 
 
@@ -224,19 +248,6 @@ def _written_discovery(revision: Revision, text: str | None) -> Discovery | None
     return found if found.app_name else replace(found, app_name=_app_name(revision))
 
 
-def _require_listable(found: Discovery) -> None:
-    """A page that somebody began to write must be whole before strangers see it. Without one, programs that release by
-    the API alone are listed under the project's name (docs/decisions/0007)."""
-    missing = discovery.missing_for_listing(found)
-    if missing:
-        raise Refused(
-            "incomplete_listing",
-            f"A listed release needs {', '.join(missing)} in Discovery.md (body: the description below the front matter).",
-            field=missing[0],
-            detail={"missing": list(missing)},
-        )
-
-
 def _icon(revision: Revision) -> str:
     """The icon's digest in the store; empty without a valid one. Only a 512×512 PNG is shown to other people."""
     path = revision.spacefile.get("icon")
@@ -259,25 +270,9 @@ def _version(version: str | None) -> str:
     return version
 
 
-def _insert_release(app: App, revision: Revision, version: str, notes: str, channel: Channel, listed: bool) -> Release:
+def _insert(release: Release) -> None:
     try:
         with transaction.atomic():
-            return Release.objects.create(
-                app=app, revision=revision, version=version, notes=notes, channel=channel, listed=listed
-            )
+            release.save(force_insert=True)
     except IntegrityError as error:
-        raise Refused("version_taken", f"There is a release {version} already.", field="version") from error
-
-
-def _show(app: App, release: Release, found: Discovery, icon: str) -> None:
-    """The catalog shows the newest listed release, or the newest one while none is listed."""
-    locked = App.objects.select_for_update(of=("self",)).get(pk=app.pk)
-    if locked.listed and not release.listed:
-        return
-    locked.name = found.app_name or locked.name
-    locked.title, locked.tagline = found.title, found.tagline
-    locked.description_html = found.html
-    locked.theme_color, locked.homepage, locked.git = found.theme_color, found.homepage[:300], found.git[:300]
-    locked.icon, locked.listed = icon, release.listed or locked.listed
-    locked.released_at = timezone.now()
-    locked.save()
+        raise Refused("version_taken", f"There is a release {release.version} already.", field="version") from error

@@ -5,11 +5,12 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.http import HttpRequest
 from django.utils import timezone
 
 from tenants import feed
-from tenants.models import RevokedSession
+from tenants.models import AppSignIn, RevokedSession, User
 
 
 def sid_of(session_key: str) -> str:
@@ -20,10 +21,27 @@ def sid_of(session_key: str) -> str:
 @transaction.atomic
 def end_session(session_key: str) -> None:
     """App sessions that came from it stop counting. Repeating is safe."""
-    sid = sid_of(session_key)
+    _end(sid_of(session_key))
+
+
+def _end(sid: str) -> None:
     until = timezone.now() + timedelta(seconds=settings.SESSION_COOKIE_AGE)
     RevokedSession.objects.update_or_create(sid=sid, defaults={"until": until})
     feed.revoked(sid)
+
+
+@transaction.atomic
+def end_all(user: User) -> None:
+    """Every session of theirs, here and in every app they entered from one. Repeating is safe."""
+    for sid in AppSignIn.objects.filter(user=user).values_list("sid", flat=True):
+        _end(sid)
+    User.objects.filter(pk=user.pk).update(session_epoch=F("session_epoch") + 1)
+
+
+def entered_app(user: User, sid: str) -> None:
+    """Remember that app sessions come from this console session."""
+    until = timezone.now() + timedelta(seconds=settings.SESSION_COOKIE_AGE)
+    AppSignIn.objects.update_or_create(sid=sid, defaults={"user": user, "until": until})
 
 
 def console_session_ends(request: HttpRequest, **_signal: object) -> None:

@@ -6,8 +6,9 @@ from functools import lru_cache
 from django import template
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
+from apps_catalog import discovery
 from tenants import addresses
 from tenants.models import Instance, Operation
 
@@ -29,10 +30,12 @@ _BUSY = {
 _BAD = {"failed", "suspended"}
 _TITLES = {
     "create_cloud": "Creating your cloud",
-    "close_cloud": "Closing the cloud",
+    "close_cloud": "Closing your account",
+    "reopen_cloud": "Keeping your account",
     "install": "Installing",
     "restart": "Restarting",
     "update": "Updating",
+    "rollback": "Going back",
     "remove": "Removing",
     "build": "Building",
 }
@@ -50,6 +53,12 @@ def state(value: str, working: bool = False) -> SafeString:
     elif value in _BAD:
         tone = "bad"
     return format_html('<span class="pill {}">{}</span>', tone, value)
+
+
+@register.filter
+def written(markdown: str) -> SafeString:
+    """A stranger's Markdown as HTML that is safe on our pages."""
+    return mark_safe(discovery.render(markdown))  # noqa: S308 - cleaned by nh3, no images, no raw HTML
 
 
 @register.simple_tag

@@ -4,6 +4,8 @@ from dataclasses import fields
 from functools import partial
 from typing import Any
 
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -18,9 +20,12 @@ from tenants import access
 from tenants.errors import Refused
 from tenants.models import Cloud, Quota, User
 from tenants.services import idempotency, quota
-from tenants.services.instances import Size, install_app, needs_of
+from tenants.services.configuration import Setting, declared
+from tenants.services.instances import install_app
+from tenants.services.reports import report_app
+from tenants.sizes import Size, needs_of
 from tenants.views import snapshots
-from tenants.views.forms import InstallForm
+from tenants.views.forms import InstallForm, ReportForm, SettingsForm
 from tenants.views.person import person, show
 
 
@@ -41,25 +46,52 @@ def install(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect_to_login(reverse("console:app", args=[slug]))
     user = person(request)
     found = access.app_for(user, slug)
-    form = InstallForm(request.POST)
-    if form.is_valid():
+    form, chosen = InstallForm(request.POST), SettingsForm(_settings(found), request.POST)
+    if form.is_valid() and chosen.is_valid():
         alias = form.cleaned_data["alias"].strip() or None
-        asked = idempotency.fingerprint("console:install", slug, alias)
+        asked = idempotency.fingerprint("console:install", slug, alias, chosen.changes())
         try:
-            answer = idempotency.once(user, form.key, asked, partial(_install, user, slug, alias))
+            answer = idempotency.once(user, form.key, asked, partial(_install, user, slug, alias, chosen.changes()))
         except Refused as refusal:
             show(refusal, form)
         else:
             return redirect("console:instance", answer.body["id"])
-    return _page(request, found, form, status=422)
+    return _page(request, found, form, chosen, status=422)
 
 
-def _install(user: User, slug: str, alias: str | None) -> idempotency.Answer:
-    instance, operation = install_app(user, app_slug=slug, alias=alias)
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def report(request: HttpRequest, slug: str) -> HttpResponse:
+    """Something about an app that the operator should know."""
+    user = person(request)
+    found = access.app_for(user, slug)
+    form = ReportForm(request.POST if request.method == "POST" else None)
+    if form.is_bound and form.is_valid():
+        try:
+            report_app(user, found, **form.cleaned_data)
+            messages.success(request, "Thank you. The operator will look at it.")
+            return redirect("console:app", slug)
+        except Refused as refusal:
+            show(refusal, form)
+    return render(
+        request, "tenants/app_report.html", {"app": found, "form": form}, status=422 if form.is_bound else 200
+    )
+
+
+def _install(user: User, slug: str, alias: str | None, config: dict[str, str | None]) -> idempotency.Answer:
+    instance, operation = install_app(user, app_slug=slug, alias=alias, config=config)
     return idempotency.Answer(202, {"id": instance.pk, "operation": operation.pk})
 
 
-def _page(request: HttpRequest, app: App, form: InstallForm, status: int = 200) -> HttpResponse:
+def _settings(app: App) -> tuple[Setting, ...]:
+    release = newest_release(app)
+    return declared(release.revision) if release else ()
+
+
+def _page(
+    request: HttpRequest, app: App, form: InstallForm, chosen: SettingsForm | None = None, status: int = 200
+) -> HttpResponse:
     release = newest_release(app)
     blueprint = blueprint_of(release.revision) if release else None
     needs = needs_of(blueprint, Size()) if blueprint else None
@@ -69,6 +101,7 @@ def _page(request: HttpRequest, app: App, form: InstallForm, status: int = 200) 
         "needs": needs,
         "public_paths": blueprint.public_paths if blueprint else (),
         "form": form,
+        "chosen": chosen or SettingsForm(declared(release.revision) if release else ()),
         "error": " ".join(str(error) for error in form.non_field_errors()),
         # A refused form keeps its key: nothing was done under it.
         "idempotency_key": form["idempotency_key"].value() or form["idempotency_key"].initial,

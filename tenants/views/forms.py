@@ -6,9 +6,13 @@ from typing import Any
 
 from django import forms
 from django.utils import timezone
+from django.utils.html import escape
 
-from apps_catalog.models import Channel, Revision
+from apps_catalog.models import Channel, Concern, Revision
+from tenants.services.configuration import Setting
 from tenants.services.idempotency import KEY_LIMIT
+from tenants.services.instances import VALUE_LIMIT
+from tenants.services.reports import TEXT_LIMIT
 from tenants.states import RevisionState
 
 
@@ -32,6 +36,51 @@ class InstallForm(OnceForm):
         max_length=60,
         required=False,
         help_text="Part of its address: a–z, digits and hyphens. Empty: the app’s own name.",
+    )
+
+
+class SettingsForm(forms.Form):
+    """An app's own settings. A field's name is its number: an app may call a setting anything."""
+
+    def __init__(self, settings: tuple[Setting, ...], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.settings = settings
+        for number, setting in enumerate(settings):
+            self.fields[f"value{number}"] = forms.CharField(
+                label=setting.name,
+                required=False,
+                strip=False,
+                max_length=VALUE_LIMIT,
+                help_text=escape(setting.description),
+                widget=forms.PasswordInput(
+                    attrs={"autocomplete": "off", "placeholder": _placeholder(setting)}, render_value=False
+                ),
+            )
+            if setting.is_set:
+                back = "Take it back to the app’s own value" if setting.has_default else "Empty it"
+                self.fields[f"clear{number}"] = forms.BooleanField(label=back, required=False)
+
+    def changes(self) -> dict[str, str | None]:
+        """Of a valid form: only what was filled in or is to be emptied."""
+        found: dict[str, str | None] = {}
+        for number, setting in enumerate(self.settings):
+            if self.cleaned_data.get(f"clear{number}"):
+                found[setting.name] = None
+            elif value := self.cleaned_data[f"value{number}"]:
+                found[setting.name] = value
+        return found
+
+
+def _placeholder(setting: Setting) -> str:
+    if setting.is_set:
+        return "Set; leave empty to keep it"
+    return "The app’s own value" if setting.has_default else "Not set"
+
+
+class ReportForm(forms.Form):
+    concern = forms.ChoiceField(label="What is wrong", choices=Concern.choices)
+    text = forms.CharField(
+        label="What you saw", required=False, max_length=TEXT_LIMIT, widget=forms.Textarea(attrs={"rows": 4})
     )
 
 

@@ -14,7 +14,7 @@ from apps_catalog.models import Revision
 from k8s.errors import ClusterError, NotFound
 from k8s.specs import LogLine
 from tenants import access
-from tenants.models import User
+from tenants.models import Cloud, User
 from tenants.reconcile import cluster
 from tenants.states import InstanceState, RevisionState
 from tenants.views import streams
@@ -50,7 +50,9 @@ async def instance_logs(user: User, request: HttpRequest, instance_id: str) -> H
     count = min(int(tail), MOST)
 
     def source(follow: bool, stop: Callable[[], bool] | None) -> Iterator[LogLine]:
-        return cluster.current().logs(row.cloud_id, row.pk, micro=micro, tail=count, follow=follow, stop=stop)
+        return cluster.of(row.cloud.cell_id).logs(
+            row.cloud_id, row.pk, micro=micro, tail=count, follow=follow, stop=stop
+        )
 
     single = micro is not None or len(row.micros.all()) == 1
     return await _answer(user, request, source, _plain if single else _named, single)
@@ -63,18 +65,18 @@ async def revision_logs(user: User, request: HttpRequest, slug: str, revision_id
 
     def source(follow: bool, stop: Callable[[], bool] | None) -> Iterator[LogLine]:
         if follow:
-            _wait_for_build(cloud.pk, row.pk, stop)
-        return cluster.current().build_logs(cloud.pk, row.pk, follow=follow, stop=stop)
+            _wait_for_build(cloud, row.pk, stop)
+        return cluster.of(cloud.cell_id).build_logs(cloud.pk, row.pk, follow=follow, stop=stop)
 
     return await _answer(user, request, source, _plain, True)
 
 
-def _wait_for_build(cloud_id: str, revision_id: str, stop: Callable[[], bool] | None) -> None:
+def _wait_for_build(cloud: Cloud, revision_id: str, stop: Callable[[], bool] | None) -> None:
     """Who follows the log right after the upload is there before the build is: it may wait for its turn for long."""
     while not (stop and stop()):
         waiting = streams.clean(Revision.objects.filter(pk=revision_id, state__in=_BEFORE_THE_END).exists)
         try:
-            cluster.current().build_status(cloud_id, revision_id)
+            cluster.of(cloud.cell_id).build_status(cloud.pk, revision_id)
             return
         except NotFound:
             if not waiting:

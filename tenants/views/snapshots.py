@@ -15,6 +15,7 @@ Context = dict[str, Any]
 OPEN = (WorkState.QUEUED, WorkState.RUNNING)
 BUILT = (RevisionState.READY, RevisionState.FAILED)
 MOVING = (InstanceState.INSTALLING, InstanceState.UPDATING, InstanceState.WAKING, InstanceState.REMOVING)
+OF_CLOUDS = (OperationKind.CREATE_CLOUD, OperationKind.CLOSE_CLOUD, OperationKind.REOPEN_CLOUD)
 HISTORY = 12
 REVISIONS = 30
 
@@ -40,11 +41,11 @@ def home(user: User) -> Context:
 def cloud(user: User) -> Context:
     """`operation` is what is being done, or failed last, about the cloud itself."""
     cloud = access.cloud_of(user)
-    own = access.operations_of(user).select_related(None).filter(kind=OperationKind.CREATE_CLOUD).first()
+    own = access.operations_of(user).select_related(None).filter(kind__in=OF_CLOUDS).first()
     return {
         "cloud": cloud,
         "instances": list(installed(user)),
-        "operation": own if own is not None and own.state != WorkState.SUCCEEDED else None,
+        "operation": own if own is not None and own.state in (*OPEN, WorkState.FAILED) else None,
         "used": quota.use_of(cloud),
         "quota": cloud.quota,
     }
@@ -82,7 +83,12 @@ def operation(user: User, operation_id: str) -> Context:
 
 def project(user: User, slug: str) -> Context:
     row = access.project_for(user, slug)
-    return {"project": row, "revisions": list(row.revisions.defer("spacefile", "manifest")[:REVISIONS])}
+    copy_id = getattr(row, "builder_id", None)
+    return {
+        "project": row,
+        "revisions": list(row.revisions.defer("spacefile", "manifest")[:REVISIONS]),
+        "copy": installed(user).filter(pk=copy_id).first() if copy_id else None,
+    }
 
 
 def revision(user: User, slug: str, revision_id: str) -> Context:

@@ -1,4 +1,4 @@
-"""Clone what is committed, start it cold, start it warm, measure, stop."""
+"""Clone what is committed, start it cold, start it warm, measure, stop. `cluster`: what clouds on a Kubernetes cost."""
 
 import argparse
 import shutil
@@ -17,10 +17,19 @@ RESULT = SOURCE / "var" / "bench.json"
 
 def main() -> int:
     """Exit code 1 when a figure is over its limit."""
-    parser = argparse.ArgumentParser(prog="make bench", description="Measure a whole Freehold on this machine.")
+    parser = argparse.ArgumentParser(
+        prog="make bench", description="Measure a whole Freehold on this machine, or clouds on a Kubernetes."
+    )
+    parser.add_argument("section", nargs="?", choices=["machine", "cluster"], default="machine")
     parser.add_argument("--skip-cold", action="store_true", help="use this checkout's environment, not a fresh clone's")
-    figures = measure(with_cold=not parser.parse_args().skip_cold)
-    keep(figures, RESULT)
+    arguments = parser.parse_args()
+    if arguments.section == "cluster":
+        from tests.bench import cluster  # needs what `make test-cluster` builds
+
+        figures, result = cluster.measure(), RESULT.with_name("bench-cluster.json")
+    else:
+        figures, result = measure(with_cold=not arguments.skip_cold), RESULT
+    keep(figures, result)
     show(figures)
     return int(any(figure.ratio is not None and figure.ratio > 1 for figure in figures))
 

@@ -31,6 +31,9 @@ class Blockade:
     def hold_instance(self, instance_id: str) -> None:
         self._hold("tenants_instance", "id = %s", instance_id)
 
+    def hold_cloud(self, cloud_id: str) -> None:
+        self._hold("tenants_cloud", "id = %s", cloud_id)
+
     def _hold(self, table: str, where: str, *values: str) -> None:
         query = sql.SQL("SELECT 1 FROM {} WHERE " + where + " FOR UPDATE").format(sql.Identifier(table))
         assert self._connection.execute(query, values).fetchall(), f"{table} has the row"

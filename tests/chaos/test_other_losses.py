@@ -1,5 +1,6 @@
 """Redis emptied, the node agent or the web killed, PostgreSQL restarted, all in the middle of an install."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -118,7 +119,7 @@ def test_an_app_that_is_killed_comes_back(freehold: Stack, owner: Person, app: s
     instance = owner.running(app)
     (before,) = freehold.sandboxes(instance["host"])
     for pid in freehold.members(before):
-        with suppress(ProcessLookupError):  # the sandbox's first process takes all others with it
+        with contextlib.suppress(ProcessLookupError):  # the sandbox's first process takes all others with it
             os.kill(pid, signal.SIGKILL)
     until(lambda: freehold.sandboxes(instance["host"]) not in ([], [before]), 60, "a new sandbox")
     until(lambda: owner.web.get(f"{instance['url']}seen").status_code == 200, 60, "it answers again")

@@ -2,10 +2,13 @@
 
 import io
 import json
+import random
 import re
 import subprocess
 import zipfile
 from pathlib import Path
+
+import pytest
 
 from provider.cli.project import commit_date
 from tests.cli.conftest import FlakyProvider, Freehold
@@ -135,3 +138,18 @@ def test_a_release_takes_along_what_the_catalog_shows(
     sent = json.loads(provider.asked[-1].body)
     expected = {"revision": "revabc", "notes": "new", "channel": "stable", "listed": True}
     assert sent == expected | {"discovery": "---\napp_name: Page\n---\nHello"}
+
+
+def test_on_a_terminal_a_bar_shows_how_far_the_upload_is(
+    provider: FlakyProvider, freehold: Freehold, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folder(tmp_path / "app")
+    accepting(provider)
+    last = (202, {"id": "revabc", "state": "queued", "operation": "opnabc"})
+    provider.on("POST projects/page-abc/revisions/", None, last)
+    (root / "noise.bin").write_bytes(random.Random(1).randbytes(300_000))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    done = freehold("push", "--dir", "app", "--skip-logs")
+    assert done.returncode == 0, done.stderr
+    assert "Sending" in done.stdout and "━" in done.stdout
+    assert "noise.bin" in uploaded(provider)[1]

@@ -1,5 +1,9 @@
 """The lane on a real Kubernetes: the one that KUBECONFIG names, by default the testbed of this machine.
 
+Everything that the provider does it does as the provider: drivers run as the worker's ServiceAccount, the bundle server as
+its own, each with the rights that k8s/deploy ships. What a test does to the cluster by itself (`api`), it does as KUBECONFIG
+says.
+
 On another cluster FREEHOLD_TEST_IMAGES (JSON: runtime → image) and FREEHOLD_TEST_BUNDLE_HOST (how pods reach this machine)
 say what the testbed knows by itself.
 """
@@ -22,9 +26,10 @@ from k8s.kube.api import Api, path
 from k8s.kube.driver import KubeCluster
 from k8s.testbed import node, runtime_images
 from k8s.testbed.place import here
+from tests.contract.identities import Identities
 from tests.contract.lanes import fetched, packed, put, until, zipped
 
-_BRIDGE_ADDRESS = "10.244.0.1"
+BRIDGE_ADDRESS = "10.244.0.1"
 _RETRIED_S = 3.0
 
 
@@ -32,16 +37,18 @@ class KubernetesLane:
     """An installation of its own in the cluster, with a bundle server in this process."""
 
     def __init__(self, folder: Path) -> None:
-        self.kubeconfig = os.environ["KUBECONFIG"]
-        self.on_testbed = Path(self.kubeconfig).resolve() == here().kubeconfig
+        self.admin = os.environ["KUBECONFIG"]
+        self.on_testbed = Path(self.admin).resolve() == here().kubeconfig
         self.store, self.key = folder / "store", secrets.token_bytes(32)
         port = _free_port()
-        host = os.environ.get("FREEHOLD_TEST_BUNDLE_HOST", _BRIDGE_ADDRESS)
-        self.cell = Cell(str(uuid.uuid4()), _images(), f"http://{host}:{port}", port_ranges=False, request_percent=5)
+        host = os.environ.get("FREEHOLD_TEST_BUNDLE_HOST", BRIDGE_ADDRESS)
+        self.cell = Cell(str(uuid.uuid4()), images(), f"http://{host}:{port}", port_ranges=False, request_percent=5)
+        self.identities = Identities(self.admin, folder, self.cell.installation[:8])
+        self.kubeconfig = self.identities.kubeconfig("worker")
         self.results = ResultsClient(f"http://127.0.0.1:{port}", self.key)
-        self.api = Api(self.kubeconfig, None)
-        self.driver = self._driver()
-        self.server = BundleServer(("0.0.0.0", port), self.store, self.key, self.driver)
+        self.api = Api(self.admin, None)
+        self.driver = self.driver_as("worker")
+        self.server = BundleServer(("0.0.0.0", port), self.store, self.key, self.driver_as("bundles"))
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     @property
@@ -69,7 +76,7 @@ class KubernetesLane:
         """What turns specs into processes are Kubernetes' own programs. Those of somebody else's cluster are left alone."""
         if self.on_testbed:
             node.crash(here())
-        self.driver = self.server.wishes = self._driver()
+        self.driver, self.server.wishes = self.driver_as("worker"), self.driver_as("bundles")
 
     def close(self) -> None:
         self.server.shutdown()
@@ -77,15 +84,17 @@ class KubernetesLane:
         for namespace in self._namespaces():
             self.api.delete(path("Namespace", name=namespace["metadata"]["name"]))
         until(lambda: not self._namespaces(), 120)
+        self.identities.close()
 
     def _namespaces(self) -> list[dict[str, object]]:
         return self.api.items(path("Namespace"), f"freehold/installation={self.cell.installation}", metadata_only=True)
 
-    def _driver(self) -> KubeCluster:
-        return KubeCluster(self.api, self.cell, self.key, self.results)
+    def driver_as(self, account: str) -> KubeCluster:
+        """Of this installation, as another process of the provider would have it."""
+        return KubeCluster(Api(self.identities.kubeconfig(account), None), self.cell, self.key, self.results)
 
 
-def _images() -> dict[str, str]:
+def images() -> dict[str, str]:
     named = os.environ.get("FREEHOLD_TEST_IMAGES")
     if named:
         return dict(json.loads(named))

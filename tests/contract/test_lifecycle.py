@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 
 import pytest
@@ -132,12 +133,18 @@ def test_an_app_is_asked_to_end_and_may_take_its_time(tenant: Tenant) -> None:
     code += "signal.signal(signal.SIGTERM, end)\n"
     spec = tenant.instance(code + WEB)
     tenant.run(spec)
-    asleep = replace(spec, generation=2, replicas=0)
+    asleep, deadline = replace(spec, generation=2, replicas=0), time.monotonic() + 30
+    # Followed, since a cluster may clear an ended container's log away with it.
+    lines = tenant.lane.cluster.logs(
+        spec.cloud_id, spec.instance_id, follow=True, stop=lambda: time.monotonic() > deadline
+    )
+    texts = [next(lines).text]
     tenant.lane.cluster.apply_instance(asleep)
+    while texts[-1] != "saved":
+        texts.append(next(lines).text)
+    assert [text for text in texts if text in ("asked", "saved")] == ["asked", "saved"]
     until(lambda: tenant.is_at(asleep) and tenant.status(asleep).micros[0].upstream is None)
     until(lambda: tenant.status(asleep).stopped)
-    texts = [line.text for line in tenant.lane.cluster.logs(spec.cloud_id, spec.instance_id)]
-    assert [text for text in texts if text in ("asked", "saved")] == ["asked", "saved"]
 
 
 def test_an_app_that_ignores_being_asked_is_ended_after_the_grace(tenant: Tenant) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,10 +42,11 @@ def client(**options: object) -> httpx.Client:
 
 
 class Stack:
-    """home: made if it is not there. source: the clone that is run. The log of `up` is `home`.log beside the home."""
+    """home: made if it is not there. source: the clone that is run. environment: what the person who starts it has set.
+    The log of `up` is `home`.log beside the home."""
 
-    def __init__(self, home: Path, source: Path = SOURCE) -> None:
-        self.home, self.source = home, source
+    def __init__(self, home: Path, source: Path = SOURCE, environment: Mapping[str, str] | None = None) -> None:
+        self.home, self.source, self.environment = home, source, dict(environment or {})
         self.port, self.tls_port = free_port(), free_port()
         self.console = f"http://freehold.localhost:{self.port}"
         self.log = home.with_name(home.name + ".log")
@@ -67,7 +68,7 @@ class Stack:
             self._process = subprocess.Popen(
                 argv,
                 cwd=self.source,
-                env=_bare_environment(),
+                env=_bare_environment() | self.environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

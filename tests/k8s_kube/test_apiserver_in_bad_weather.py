@@ -11,7 +11,7 @@ import pytest
 
 from k8s.errors import ClusterError, NotFound, Permanent, Temporary
 from k8s.kube.api import Api, path, refusal
-from k8s.naming import HASH
+from k8s.naming import FIELD_MANAGER, HASH
 
 SECRET = {
     "apiVersion": "v1",
@@ -24,9 +24,12 @@ class Commits(BaseHTTPRequestHandler):
     """Keeps what is applied, answers reads, and cuts every answer to a write."""
 
     kept: dict[str, Any] = {}
+    owned: dict[str, Any] = {"f:metadata": {}}
 
     def do_PATCH(self) -> None:
-        self.kept[self.path.split("?")[0]] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        sent["metadata"]["managedFields"] = [{"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": self.owned}]
+        self.kept[self.path.split("?")[0]] = sent
         self.connection.close()
 
     def do_GET(self) -> None:
@@ -41,6 +44,12 @@ class Commits(BaseHTTPRequestHandler):
         pass
 
 
+class LosesAField(Commits):
+    """Somebody altered the object right after."""
+
+    owned = {"f:metadata": {"f:labels": {}}}
+
+
 class Loses(Commits):
     """Hangs up before it has kept anything."""
 
@@ -48,7 +57,7 @@ class Loses(Commits):
         self.connection.close()
 
 
-@pytest.fixture(params=[Commits, Loses])
+@pytest.fixture(params=[Commits, Loses, LosesAField])
 def hangs_up(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[type, Api]]:
     request.param.kept = {}
     with ThreadingHTTPServer(("127.0.0.1", 0), request.param) as server:
@@ -97,6 +106,7 @@ def test_a_configuration_that_is_not_there_is_permanent(tmp_path: Path) -> None:
         (401, "who", Temporary),
         (403, "exceeded quota: apps", Permanent),
         (403, "namespace is forbidden because it is being terminated", Temporary),
+        (403, "forbidden: status unknown for quota: objects, resources: services", Temporary),
         (404, "not found", NotFound),
         (409, "the object has been modified", Temporary),
         (410, "too old", NotFound),

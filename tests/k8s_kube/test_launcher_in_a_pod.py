@@ -1,5 +1,6 @@
 """The launcher's part that only pods need, run as it runs there but for the container around it."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,6 +69,29 @@ def test_being_asked_to_end_reaches_the_app(tmp_path: Path, command: str, code: 
     process.send_signal(signal.SIGTERM)
     assert ended(process)[0] == code
     assert time.monotonic() - asked >= 0.2  # others may still send requests for so long
+
+
+@pytest.mark.parametrize("program", ["pod.py", "build_job.py"])
+def test_being_asked_to_end_is_heard_before_anything_is_imported(tmp_path: Path, program: str) -> None:
+    """Process 1 of a container does not hear TERM without a handler, and imports take long where processors are few."""
+    launcher = shutil.copytree(ROOT / "k8s/runtimes/launcher", tmp_path / "launcher")
+    (launcher / "fetch.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(60)\n")
+    shutil.copytree(ROOT / "k8s", tmp_path / "k8s", ignore=shutil.ignore_patterns("runtimes", "__pycache__"))
+    process = subprocess.Popen((sys.executable, "-I", "-S", launcher / program), stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"importing\n"
+    process.send_signal(signal.SIGTERM)
+    assert ended(process)[0] == 143
+
+
+def test_what_does_not_listen_yet_is_ended_without_waiting_for_requests(tmp_path: Path) -> None:
+    waits = KEEP.replace("drain_s=0.2", "drain_s=30, on_wait=lambda: False")
+    argv = (sys.executable, "-c", textwrap.dedent(waits), str(tmp_path / "log"), "echo up; sleep 60")
+    process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"o up\n"
+    process.send_signal(signal.SIGTERM)
+    assert ended(process)[0] == 143
 
 
 def test_an_app_over_its_time_is_ended_with_all_it_started(tmp_path: Path) -> None:

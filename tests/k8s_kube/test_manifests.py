@@ -192,6 +192,7 @@ CONTAINER = {
         "uvicorn main:app --name $$(whoami)",  # or Kubernetes would take it for a variable of its own
     ],
     "env": [
+        {"name": "PATH", "value": "/usr/bin:/bin:/usr/local/bin:/opt/freehold/bin"},
         {"name": "TMPDIR", "value": "/tmp"},
         {"name": "LANG", "value": "C.UTF-8"},
         {"name": "PYTHONUNBUFFERED", "value": "1"},

@@ -1,61 +1,29 @@
 """What the policies of a cloud allow, computed as Kubernetes would: every allowed way is listed, and there is no other."""
 
-import ipaddress
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from k8s.cell import Cell
 from k8s.manifests.network import policies
+from tests.k8s_kube import reachability
+from tests.k8s_kube.reachability import Pod
 from tests.k8s_kube.specs import CELL, CLOUD
+from tests.k8s_kube.ways import ALLOWED, every_way
 
 PROVIDER = {"freehold/installation": CELL.installation, "freehold/role": "provider"}
 OWN = {"freehold/installation": CELL.installation, "freehold/cloud": "c1"}
 
 
-def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
-    return labels.items() >= selector.get("matchLabels", {}).items()
-
-
-def is_peer(peer: dict[str, Any], other: "Pod | str") -> bool:
-    if isinstance(other, str):
-        block, address = peer.get("ipBlock"), ipaddress.ip_address(other)
-        if not block or address not in ipaddress.ip_network(block["cidr"]):
-            return False
-        return not any(address in ipaddress.ip_network(cidr) for cidr in block.get("except", []))
-    if "ipBlock" in peer:
-        return False
-    near = "namespaceSelector" not in peer and other.namespace == OWN
-    far = "namespaceSelector" in peer and selects(peer["namespaceSelector"], other.namespace)
-    return (near or far) and selects(peer.get("podSelector", {}), other.labels)
-
-
-def is_port(ports: list[dict[str, Any]], number: int, protocol: str) -> bool:
-    return not ports or any(
-        p["protocol"] == protocol and p["port"] <= number <= p.get("endPort", p["port"]) for p in ports
-    )
-
-
-class Pod:
-    def __init__(self, role: str, namespace: dict[str, str] = OWN, **labels: str) -> None:
-        self.labels, self.namespace = {"freehold/role": role, **labels}, namespace
-
-
 def allowed(direction: str, pod: Pod, other: Pod | str, port: int, protocol: str = "TCP", cell: Cell = CELL) -> bool:
-    """direction: "ingress" or "egress" of `pod`, which is in the cloud."""
-    word = "from" if direction == "ingress" else "to"
-    mine = [p["spec"] for p in policies(CLOUD, cell) if selects(p["spec"]["podSelector"], pod.labels)]
-    assert any(direction.capitalize() in spec["policyTypes"] for spec in mine)  # else everything would be allowed
-    rules = [rule for spec in mine for rule in spec.get(direction, [])]
-    return any(any(is_peer(p, other) for p in r[word]) and is_port(r.get("ports", []), port, protocol) for r in rules)
+    return reachability.allowed(policies(CLOUD, cell), direction, pod, other, port, protocol)
 
 
-APP, BUILD, DATA, STRANGER = Pod("app"), Pod("build"), Pod("data"), Pod("whatever")
+APP, BUILD, DATA, STRANGER = (Pod(role, OWN) for role in ("app", "build", "data", "whatever"))
 GATE, BUNDLES = Pod("gate", PROVIDER), Pod("bundles", PROVIDER)
 FALSE_GATE = Pod("gate", {"freehold/installation": CELL.installation, "freehold/cloud": "c2"})
 NEIGHBOUR = Pod("app", {"freehold/installation": CELL.installation, "freehold/cloud": "c2"})
-DNS = Pod("", {}, **{"k8s-app": "kube-dns"})
+DNS = Pod("", {}, {"k8s-app": "kube-dns"})
 
 
 def test_only_the_gate_reaches_apps_and_only_on_their_port() -> None:
@@ -134,3 +102,31 @@ def test_the_public_internet_is_reached_but_for_mail(address: str, ranges: bool)
 def test_only_known_ports_are_open_where_the_server_knows_no_ranges() -> None:
     assert allowed("egress", APP, "93.184.216.34", 12345)
     assert not allowed("egress", APP, "93.184.216.34", 12345, cell=replace(CELL, port_ranges=False))
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_what_is_allowed_is_the_list_and_nothing_else(ranges: bool) -> None:
+    """Roles × directions × everybody × ports, in both address families."""
+    cell = replace(CELL, port_ranges=ranges, blocked=(*CELL.blocked, "2001:db8:1::/64"))
+    own = {**OWN, "freehold/role": "cloud"}
+    ways = list(every_way(cell, own))
+    assert len(ways) > 2000
+    found = {way.named for way in ways if reachability.allowed(policies(CLOUD, cell), *way.question)}
+    assert found == ALLOWED
+
+
+BESIDE = replace(CELL, outside="10.0.0.7", outside_ports=(8000, 8443), bundle_url="http://10.0.0.7:10005")
+
+
+def test_a_provider_beside_the_cluster_is_its_one_address_and_no_other() -> None:
+    assert allowed("ingress", APP, "10.0.0.7", 8080, cell=BESIDE)
+    assert not allowed("ingress", APP, "10.0.0.8", 8080, cell=BESIDE)
+    assert not allowed("ingress", BUILD, "10.0.0.7", 8080, cell=BESIDE)
+    ports = (22, 5432, 6443, 8000, 8443, 10005)
+    assert [port for port in ports if allowed("egress", APP, "10.0.0.7", port, cell=BESIDE)] == [8000, 8443, 10005]
+    assert [port for port in ports if allowed("egress", BUILD, "10.0.0.7", port, cell=BESIDE)] == [10005]
+    assert not any(allowed("egress", STRANGER, "10.0.0.7", port, cell=BESIDE) for port in ports)
+
+
+def test_a_provider_in_pods_opens_no_address() -> None:
+    assert not any(allowed("egress", APP, "10.0.0.7", port) for port in (8000, 8443, 10005))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from k8s import naming
-from k8s.errors import Temporary
+from k8s.errors import NotFound, Temporary
 from k8s.kube.api import path
 from k8s.manifests.cloud import cloud
 from tests.contract.apps import Tenant
@@ -21,6 +21,27 @@ def test_what_is_so_already_is_not_written_again(lane: KubernetesLane, tenant: T
     assert not other_worker.apply_instance(spec)
     other_worker.ensure_cloud(tenant.cloud())
     assert api.writes == []
+
+
+def test_what_this_process_applied_already_costs_no_call(lane: KubernetesLane, tenant: Tenant) -> None:
+    spec = tenant.instance(volume=tenant.volume())
+    api, worker = counted(lane)
+    worker.ensure_cloud(tenant.cloud())
+    assert worker.apply_instance(spec)
+    api.asked.clear()
+    worker.ensure_cloud(tenant.cloud())
+    assert not worker.apply_instance(spec)
+    assert api.asked == []
+
+
+def test_what_another_process_removed_is_not_believed_to_be_there(lane: KubernetesLane, tenant: Tenant) -> None:
+    spec = tenant.instance(replicas=0)
+    _, worker = counted(lane)
+    worker.apply_instance(spec)
+    tenant.remove(spec)
+    with pytest.raises(NotFound):
+        worker.observe(spec.cloud_id, spec.instance_id)
+    assert worker.apply_instance(spec)
 
 
 def test_a_changed_generation_touches_no_pod_and_no_service(lane: KubernetesLane, tenant: Tenant) -> None:
@@ -50,6 +71,7 @@ def test_what_somebody_deleted_is_made_again(lane: KubernetesLane, tenant: Tenan
     tenant.run(spec)
     taken = path(kind, spec.namespace, naming.micro_name(spec.instance_id, "main"))
     lane.api.delete(taken)
+    assert not tenant.is_at(spec)
     assert lane.cluster.apply_instance(spec)
     until(lambda: tenant.status(spec).ready)
     assert lane.get(tenant.status(spec).micros[0].upstream or "") == "hello"

@@ -21,7 +21,7 @@ from tenants.services.tokens import issue_token
 from tenants.views import live_logs, streams
 from tests.pages.conftest import Person, install, operation_of, release_app
 
-SOON_S = 10.0
+SOON_S = 30.0
 
 
 @pytest.fixture(autouse=True)

@@ -17,22 +17,36 @@ EXPECTED: dict[str, tuple[int | None, int, int, int]] = {
     "home": (200, 200, 200, 200),
     "catalog": (200, 200, 200, 200),
     "app": (200, 200, 200, 200),
+    "app_report": (None, 200, 200, 200),
+    "spacefile_schema": (200, 200, 200, 200),
+    "developer": (200, 200, 200, 200),
     "app_icon": (404, 404, 404, 404),
     "app_install": (302, 302, 302, 302),
     "instance": (None, 200, 404, 404),
     "instance_restart": (None, 405, 405, 405),
     "instance_remove": (None, 200, 404, 404),
+    "instance_update": (None, 405, 405, 405),
+    "instance_rollback": (None, 405, 405, 405),
+    "instance_follow": (None, 405, 405, 405),
+    "instance_settings": (None, 200, 404, 404),
     "operation": (None, 200, 404, 404),
     "operation_retry": (None, 405, 405, 405),
     "cloud": (None, 200, 200, 200),
     "projects": (None, 200, 200, 200),
     "project": (None, 200, 404, 404),
     "project_release": (None, 302, 302, 302),
+    "release_change": (None, 405, 405, 405),
+    "project_change": (None, 405, 405, 405),
     "revision": (None, 200, 404, 404),
     "settings": (None, 200, 200, 200),
+    "account_close": (None, 200, 200, 200),
+    "account_keep": (None, 405, 405, 405),
     "token_create": (None, 302, 302, 302),
     "token_revoke": (None, 405, 405, 405),
     "operator": (404, 404, 404, 200),
+    "operator_catalog": (404, 404, 404, 200),
+    "operator_review": (404, 404, 404, 405),
+    "operator_report": (404, 404, 404, 405),
     "mails": (404, 404, 404, 200),
     "mail": (404, 404, 404, 404),
     "docs": (200, 200, 200, 200),
@@ -56,6 +70,9 @@ def addresses(ada: Person, notes: Release) -> dict[str, str]:
         "operation_id": operation.pk,
         "slug": "notes",
         "revision_id": own.revision_id,
+        "release_id": own.pk,
+        "report_id": "rptnone",
+        "handle": "workshop",
         "token_id": "toknone",
         "name": "20200101-000000-1.log:0",
         "path": "architecture.md",
@@ -66,7 +83,7 @@ def _path(pattern: URLPattern, addresses: dict[str, str]) -> str:
     from django.urls import reverse
 
     wanted = dict(addresses)
-    if pattern.name in ("project", "project_release", "revision"):
+    if pattern.name in ("project", "project_release", "project_change", "release_change", "revision"):
         wanted["slug"] = "garden"
     kwargs = {name: wanted[name] for name in pattern.pattern.converters}
     return reverse(f"console:{pattern.name}", kwargs=kwargs)
@@ -91,7 +108,13 @@ def test_a_page_answers_each_kind_of_visitor_as_it_should(
             assert answer.status_code == expected, path
 
 
-@pytest.mark.parametrize("name", ["instance_restart", "instance_remove", "operation_retry"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("instance_restart", "instance_remove", "instance_update", "instance_rollback", "instance_follow"),
+        *("instance_settings", "operation_retry", "release_change", "project_change"),
+    ],
+)
 def test_a_stranger_changes_nothing_and_learns_nothing(
     name: str, addresses: dict[str, str], stranger: Person, ada: Person
 ) -> None:

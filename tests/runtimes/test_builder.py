@@ -191,3 +191,12 @@ def test_building_twice_gives_equal_files(build: Build, tmp_path: Path) -> None:
     first = content()
     (tmp_path / "out").rename(tmp_path / "before")
     assert content() == first
+
+
+def test_a_pinned_version_newer_than_a_retired_engine_is_installed_all_the_same(build: Build) -> None:
+    files = {"package.json": '{"name": "x", "dependencies": {"semver": "7.7.1"}}', "index.js": ""}
+    micro = {"name": "web", "engine": "nodejs16", "src": "."}
+    assert build(files, micro, as_of="2024-01-01").status == 1
+    built = build(files, micro)
+    assert built.status == 0, built.log
+    assert "trying with the packages of today" in built.log

@@ -192,7 +192,8 @@ def test_a_refusing_cluster_fails_the_install(cluster: MemoryCluster) -> None:
     settle()
     instance.refresh_from_db()
     operation.refresh_from_db()
-    assert (instance.state, instance.state_reason) == (InstanceState.FAILED, "no such engine here")
+    assert instance.state == InstanceState.FAILED
+    assert instance.state_reason.startswith("No such engine here.")
     assert operation.error == "no such engine here"
 
 
@@ -301,3 +302,23 @@ def test_many_workers_at_one_instance_make_one(races: None, cluster: MemoryClust
     operation.refresh_from_db()
     assert cluster.calls.count("apply_instance") == 1
     assert operation.state == WorkState.SUCCEEDED
+
+
+def test_a_process_has_the_size_that_its_spacefile_says(cluster: MemoryCluster) -> None:
+    spacefile = (
+        "v: 1\nmicros:\n"
+        "  - {name: main, src: ., engine: python3.11, primary: true, size: {memory_mib: 1024}}\n"
+        "  - {name: other, src: ., engine: python3.11}\n"
+        "  - {name: small, src: ., engine: python3.11, size: {cpu_millis: 50, memory_mib: 64}}\n"
+    )
+    release, user = released(cluster, spacefile), active_person(cluster)
+    instance, _ = install_app(user, app_slug=release.app.slug, size=Size(cpu_millis=300, memory_mib=256))
+    settle()
+    limits = {micro.name: micro.limits for micro in cluster.specs[instance.pk].micros}
+    assert {name: (limit.cpu_millis, limit.memory_mib) for name, limit in limits.items()} == {
+        "main": (300, 1024),
+        "other": (300, 256),
+        "small": (50, 64),
+    }
+    use = use_of(cloud_of(user))
+    assert (use.cpu_millis, use.memory_mib) == (650, 1344)

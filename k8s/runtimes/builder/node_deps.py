@@ -1,13 +1,16 @@
 """Dependencies of Node micros, by whichever package manager the project's lock file is of."""
 
 import json
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from . import kept
 from .python_deps import RETIRED_DATE, is_retired
 from .work import BuildFailed, Micro, Workspace, environment, run, say
 
+_LOCKS = ("pnpm-lock.yaml", "yarn.lock", "package-lock.json", "npm-shrinkwrap.json")
 _PNPM, _YARN = ("npx", "--yes", "pnpm@9"), ("npx", "--yes", "yarn@1.22.22")
 
 
@@ -28,10 +31,29 @@ def install(work: Workspace, micro: Micro, folder: Path) -> None:
     if not (folder / "package.json").is_file():
         return
     manager, command = _installer(work, micro, folder)
+    key = _key(command, folder)
+    if kept.unpack(work, key, folder / "node_modules"):
+        say(f"Dependencies of {manager} are as before: taken from the cache", micro)
+        return
     say(f"Installing dependencies with {manager}", micro)
     status = run(command, folder, command_environment(work, folder))
+    undated = tuple(word for word in command if not word.startswith("--before="))
+    if status and undated != command and not work.as_of:
+        say(f"Nothing fits as of {RETIRED_DATE}; trying with the packages of today", micro)
+        key, status = None, run(undated, folder, command_environment(work, folder))
     if status:
         raise BuildFailed(f"[{micro.name}] {manager} could not install the dependencies (status {status}, see above)")
+    kept.keep(work, key, folder / "node_modules")
+
+
+def _key(command: tuple[str, ...], folder: Path) -> str | None:
+    """None where tomorrow's install may differ from today's: neither a lock file nor a date."""
+    locks = [name for name in _LOCKS if (folder / name).is_file()]
+    dated = any(word.startswith("--before=") for word in command)
+    if not locks and not dated:
+        return None
+    node = subprocess.run(("node", "--version"), capture_output=True, text=True, check=False).stdout
+    return kept.key_of((*command, node), [folder / name for name in ("package.json", ".npmrc", ".yarnrc", *locks)])
 
 
 def _installer(work: Workspace, micro: Micro, folder: Path) -> tuple[str, tuple[str, ...]]:
@@ -43,7 +65,7 @@ def _installer(work: Workspace, micro: Micro, folder: Path) -> tuple[str, tuple[
     if (folder / "package-lock.json").is_file() or (folder / "npm-shrinkwrap.json").is_file():
         return "npm", ("npm", "ci", *options)
     date = work.as_of or (RETIRED_DATE if is_retired(micro.engine) else None)
-    return "npm", ("npm", "install", *options, *((f"--before={date}",) if date else ()))
+    return "npm", ("npm", "install", "--no-package-lock", *options, *((f"--before={date}",) if date else ()))
 
 
 def prune(work: Workspace, micro: Micro, folder: Path) -> None:

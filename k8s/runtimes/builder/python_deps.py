@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from . import kept
 from .work import BuildFailed, Micro, Workspace, environment, run, run_and_keep, say
 
 # The name is another project's on the registry today; the platform brings a module of its own.
@@ -25,18 +26,33 @@ def install(work: Workspace, micro: Micro, folder: Path) -> tuple[str, ...]:
     if not requirements.is_file():
         unread = [name for name in ("Pipfile", "pyproject.toml", "setup.py") if (folder / name).is_file()]
         return (f"{unread[0]} is not read; list dependencies in requirements.txt.",) if unread else ()
+    key = _key(work, micro, requirements)
+    if kept.unpack(work, key, work.deps(micro)):
+        say("Dependencies are as before: taken from the cache", micro)
+        return ()
     say("Installing dependencies with uv", micro)
     failure = _resolve(work, micro, requirements)
     if failure:
         raise BuildFailed(f"[{micro.name}] requirements.txt could not be installed: {failure}")
     _settle_scripts(work.deps(micro) / "bin")
     (work.deps(micro) / ".lock").unlink(missing_ok=True)
+    kept.keep(work, key, work.deps(micro))
     return ()
+
+
+def _key(work: Workspace, micro: Micro, requirements: Path) -> str | None:
+    """None without a date: what is not pinned may be another version tomorrow."""
+    date = _date(work, micro)
+    return kept.key_of(("uv", sys.version, date), [requirements]) if date else None
+
+
+def _date(work: Workspace, micro: Micro) -> str | None:
+    return work.as_of or (RETIRED_DATE if is_retired(micro.engine) else None)
 
 
 def _resolve(work: Workspace, micro: Micro, requirements: Path) -> str:
     """Try in turn what may work; the reason of the first failure, or "" for success."""
-    date = work.as_of or (RETIRED_DATE if is_retired(micro.engine) else None)
+    date = _date(work, micro)
     wheels = ("--only-binary", ":all:")
     attempts = [(date, wheels, ""), (date, (), "Not everything has a wheel; trying once more from source")]
     if date and not work.as_of:

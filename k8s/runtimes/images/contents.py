@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from k8s.local.sandbox_bwrap import PYTHON_NAMES
 from k8s.runtimes.python.prepare import prepare
 
 _HERE = Path(__file__).resolve().parent
@@ -63,17 +64,24 @@ def stage(image: Image, target: Path, uv: Path) -> None:
         shutil.copytree(_RUNTIMES / name, content / name, ignore=shutil.ignore_patterns("__pycache__"))
     if image.servers:
         prepare(content / "python", uv)
+    (content / "bin").mkdir()
+    for program in (content / "bin" / Path(name).name for name in PYTHON_NAMES):
+        # No links: what they lead to would be hashed on the machine that builds.
+        program.write_text('#!/bin/sh\nexec /usr/bin/python3 "$@"\n')
+        program.chmod(0o755)
     if image.uv:
-        (content / "bin").mkdir()
         shutil.copy(uv, content / "bin" / "uv")
     (target / "packages").write_text("".join(f"{package}\n" for package in image.packages))
     (target / "Containerfile").write_text(_CONTAINERFILE.format(passwd=PASSWD, user=USER))
 
 
 def digest(folder: Path) -> str:
-    """Of names and contents of all files below, for naming what is made of them: 16 hex digits."""
+    """Of names and contents of all files below, for naming what is made of them: 16 hex digits.
+
+    Compiled modules follow from the others, and name the folder that they were compiled in.
+    """
     found = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"):
         found.update(f"{file.relative_to(folder)}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
     return found.hexdigest()[:16]
 

@@ -3,18 +3,20 @@
 Everything that runs here belongs to the developer, this program included: what counts is checked by the server.
 """
 
-import hashlib
-import importlib
 import os
 import signal
 import sys
-import urllib.error
-from pathlib import Path
 
-if not __package__:  # started as a script, isolated from everything else (PEP 366)
-    sys.path[:0] = [str(Path(__file__).resolve().parent.parent), "/opt/freehold/lib"]
-    __package__ = Path(__file__).resolve().parent.name
-    importlib.import_module(__package__)
+if not __package__:  # started as a script, as pod.py is; it says why so
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
+    own = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120
+    sys.path[:0] = [os.path.dirname(own), "/opt/freehold/lib"]  # noqa: PTH120
+    __package__ = os.path.basename(own)  # noqa: PTH119
+    __import__(__package__)
+
+import hashlib  # noqa: E402
+import urllib.error  # noqa: E402
+from pathlib import Path  # noqa: E402
 
 from k8s.errors import ClusterError  # noqa: E402
 from k8s.local import artifacts  # noqa: E402
@@ -28,7 +30,6 @@ _FAILED = "Build failed: "
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     outcome, source = Outcome(), fetch.Source.from_environment()
     try:
         outcome.note("unpacking the source")

@@ -72,7 +72,8 @@ def keep(
 ) -> int:
     """Run `argv` to its end; returns its code (128 + n after signal n), 124 when `timeout_s` was over.
 
-    on_wait: called several times a second until it returns True. drain_s: between being asked to end and passing it on.
+    on_wait: called several times a second until it returns True. drain_s: between being asked to end and passing it on,
+    nothing while `on_wait` has not returned True.
     """
     return _Keeper(outcome, on_wait, drain_s, timeout_s).run(argv, environment)
 
@@ -131,8 +132,9 @@ class _Keeper:
             self._selector.register(reader, selectors.EVENT_READ, stream)
 
     def _asked_to_end(self, *_: object) -> None:
+        """What does not listen yet gets no requests that it could finish."""
         if self._term_at is None:
-            self._term_at = time.monotonic() + self._drain_s
+            self._term_at = time.monotonic() + (0.0 if self._on_wait else self._drain_s)
 
     def _wait_s(self) -> float | None:
         ends = [end - time.monotonic() for end in (self._term_at, self._deadline) if end is not None]

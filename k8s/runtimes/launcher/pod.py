@@ -4,16 +4,20 @@ Takes launch.py's arguments; standard library only. In the environment: FREEHOLD
 FREEHOLD_MEMORY_MIB for its words. The app sees none of them.
 """
 
-import importlib
 import os
 import signal
 import sys
-from pathlib import Path
 
 if not __package__:  # started as a script, isolated from everything else (PEP 366)
-    sys.path[:0] = [str(Path(__file__).resolve().parent.parent), "/opt/freehold/lib"]
-    __package__ = Path(__file__).resolve().parent.name
-    importlib.import_module(__package__)
+    # Process 1 does not hear what it has no handler for: a pod that is deleted as it starts would stay for its whole
+    # grace. So this comes before anything else, the other imports included.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
+    own = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120 - pathlib is one of those imports
+    sys.path[:0] = [os.path.dirname(own), "/opt/freehold/lib"]  # noqa: PTH120
+    __package__ = os.path.basename(own)  # noqa: PTH119
+    __import__(__package__)
+
+from pathlib import Path  # noqa: E402
 
 from . import fetch, launch  # noqa: E402
 from .keeping import Outcome, keep  # noqa: E402
@@ -24,7 +28,6 @@ DRAIN_S = 1.5  # other pods' proxies still send new connections for a moment aft
 
 
 def main(arguments: list[str]) -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # process 1 would not hear it otherwise
     options, command = launch.parse(arguments)
     outcome = Outcome()
     source = fetch.Source.from_environment()
@@ -37,7 +40,9 @@ def main(arguments: list[str]) -> int:
     environment = launch.prepare(_without_ours(dict(os.environ)), options)
     os.chdir(launch.under(options["--bundle"][0], options["--root"][0]))
     listening = Listening(port)
-    code = keep(("/bin/sh", "-c", command), environment, outcome, on_wait=listening.look, drain_s=DRAIN_S)
+    code = keep(
+        ("/bin/sh", "-c", launch.PATIENT + command), environment, outcome, on_wait=listening.look, drain_s=DRAIN_S
+    )
     return outcome.end(_ending(code, outcome, listening), code)
 
 

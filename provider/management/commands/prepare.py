@@ -1,14 +1,20 @@
 """`manage.py prepare`: what must be there before the processes start. `manage.py up` runs it when something changed."""
 
 import os
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
+from k8s.connect import installation_of
+from k8s.errors import Permanent
+from provider.up.secretfile import write_private
 from tenants.models import User
+from tenants.reconcile.cluster import WrongInstallation, own_id
 from tenants.services import installation
 
 
@@ -17,12 +23,25 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         call_command("migrate", interactive=False, verbosity=1)
-        installation.prepare()
+        _settle_installation(settings.FREEHOLD_HOME / "installation")
         call_command("collectstatic", interactive=False, verbosity=0)
         email = os.environ.get("FREEHOLD_OPERATOR_EMAIL")
         if email and not User.objects.filter(is_superuser=True).exists():
             make_operator(email, os.environ["FREEHOLD_OPERATOR_PASSWORD"])
             (settings.FREEHOLD_RUN / "operator-created").touch()
+
+
+def _settle_installation(file: Path) -> None:
+    """The id in the database is the one that the cluster's objects carry. Where CLUSTER_URL leaves it to `file`, the
+    database's is written there, for processes without Django."""
+    left_to_file = parse_qs(urlsplit(settings.CLUSTER_URL).query).get("installation") == [str(file)]
+    missing = left_to_file and not file.exists()
+    try:
+        installation.prepare(None if missing else installation_of(settings.CLUSTER_URL))
+    except (WrongInstallation, Permanent) as error:
+        raise CommandError(str(error)) from error
+    if missing:
+        write_private(file, f"{own_id()}\n".encode())
 
 
 @transaction.atomic

@@ -55,7 +55,7 @@ class Command(BaseCommand):
         if again is not None:
             return again
         self.stdout.write(f"seed: {folder.name} is being built")
-        return publish.add_revision(developer, app, upload)[0]
+        return publish.add_revision(developer, app, upload, is_to_run=False)[0]
 
     def _release(self, developer: User, folder: Path, revision: Revision) -> None:
         _wait(revision)
@@ -66,6 +66,7 @@ class Command(BaseCommand):
             revision_id=revision.pk,
             version=f"1.{Release.objects.filter(app=app).count()}.0",
             listed=True,
+            is_reviewed=True,
             discovery_text=_discovery(folder),
         )
         self.stdout.write(f"seed: {folder.name} {release.version} is published")

@@ -1,0 +1,119 @@
+"""Two versions of an app: its developer's own copy follows pushes, its users agree to what is new or stay."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect
+
+from tests.journey.people import Person
+from tests.journey.stack import Stack, client, until
+from tests.journey.test_browser import WIDE, picture
+from tests.journey.test_command_line import CommandLine, someone, written
+
+__all__ = ["someone"]
+
+SPACEFILE = """v: 0
+micros:
+  - name: main
+    src: .
+    engine: nodejs16
+    primary: true
+    presets: {env: [{name: GREETING, default: hello}]}
+"""
+PUBLIC = SPACEFILE + "    public_routes: [/share/*]\n"
+
+
+def app(text: str) -> str:
+    return (
+        f"require('http').createServer((q, a) => a.end((process.env.GREETING || 'none') + ' {text} ' + q.url))"
+        ".listen(process.env.PORT)\n"
+    )
+
+
+Someone = Callable[[str], tuple[Person, CommandLine]]
+
+
+def test_from_the_first_push_to_an_update_that_is_agreed_to_and_taken_back(
+    someone: Someone, freehold: Stack, chromium: Browser
+) -> None:
+    author, developer = someone("dev")
+    user, owner = someone("user")
+    folder = written(developer.folder / "herons", {"Spacefile": SPACEFILE, "index.js": app("one")})
+    first = developer.ok("push", cwd=folder)
+    own, project = first["instance"], first["project"]
+    assert "hello one /" in author.web.get(own["url"]).text
+    developer.ok("env", "--set", "GREETING=moin", cwd=folder)
+    assert "moin one /" in author.web.get(own["url"]).text
+    developer.ok("release", "--version", "1", cwd=folder)
+    copy = owner.ok("install", project)["instance"]
+    assert "hello one /" in user.web.get(copy["url"]).text
+
+    _replace(folder, PUBLIC, app("two"))
+    second = developer.ok("push", cwd=folder)
+    assert second["instance"]["id"] == own["id"]
+    assert "moin two /" in author.web.get(own["url"]).text
+    developer.ok("release", "--version", "2", "--notes", "Shares **herons**", cwd=folder)
+    refused = owner("update", copy["id"], "--json")
+    assert (refused.code, refused.document["error"]["code"]) == (1, "needs_consent")
+    assert "hello one /" in user.web.get(copy["url"]).text
+    _update_in_the_browser(chromium, freehold, user, copy["id"])
+    assert "hello two /" in user.web.get(copy["url"]).text
+    stranger = client()
+    assert stranger.get(copy["url"] + "share/x").text == "hello two /share/x"
+    assert stranger.get(copy["url"] + "other").status_code in (302, 303, 401)
+
+    owner.ok("rollback", copy["id"])
+    assert "hello one /" in user.web.get(copy["url"]).text
+    until(lambda: "hello" not in stranger.get(copy["url"] + "share/x").text, 10, "the public route closed again")
+
+    _replace(folder, PUBLIC, "process.exit(4)\n")
+    third = developer("push", "--json", cwd=folder)
+    assert (third.code, third.document["error"]["code"]) == (1, "not_started")
+    assert "moin two /" in author.web.get(own["url"]).text
+    _look_at_the_project(chromium, freehold, author, project, own["id"])
+
+
+def _update_in_the_browser(chromium: Browser, freehold: Stack, user: Person, instance_id: str) -> None:
+    page = _signed_in(chromium, freehold, user)
+    page.goto(f"{freehold.console}/instances/{instance_id}/")
+    picture(page, "update")
+    card = page.locator("#update")
+    assert "Shares herons" in card.inner_text()
+    card.get_by_label("Anybody may open /share/*, without signing in.").check()
+    card.get_by_role("button", name="Update").click()
+    expect(card).to_have_count(0)
+    until(lambda: user.instance(instance_id)["state"] == "running", 60, "the update")
+    page.goto(f"{freehold.console}/instances/{instance_id}/")
+    expect(page.get_by_role("button", name="Go back to the version before")).to_be_visible()
+    picture(page, "updated")
+    page.context.close()
+
+
+def _signed_in(chromium: Browser, freehold: Stack, who: Person) -> Page:
+    page = chromium.new_context(viewport=WIDE).new_page()
+    page.goto(f"{freehold.console}/accounts/login/")
+    page.locator("input[name=login]").fill(who.email)
+    page.locator("input[name=password]").fill(who.password)
+    page.locator("main form button[type=submit]").first.click()
+    page.wait_for_url(f"{freehold.console}/")
+    return page
+
+
+def _look_at_the_project(chromium: Browser, freehold: Stack, author: Person, project: str, own: str) -> None:
+    page = _signed_in(chromium, freehold, author)
+    page.goto(f"{freehold.console}/projects/{project}/")
+    expect(page.locator("#copy")).to_contain_text("herons-dev")
+    expect(page.locator("#releases")).to_contain_text("Withdraw")
+    picture(page, "project")
+    page.goto(f"{freehold.console}/instances/{own}/settings/")
+    expect(page.get_by_label("GREETING")).to_have_value("")
+    picture(page, "settings-of-an-app")
+    page.goto(f"{freehold.console}/instances/{own}/")
+    expect(page.get_by_text("The update did not start")).to_be_visible()
+    picture(page, "reverted")
+    page.context.close()
+
+
+def _replace(folder: Path, spacefile: str, code: str) -> None:
+    (folder / "Spacefile").write_text(spacefile)
+    (folder / "index.js").write_text(code)

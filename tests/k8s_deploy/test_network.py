@@ -1,0 +1,62 @@
+"""Who reaches whom inside of the provider, and what of it clouds reach: by both sides' policies together."""
+
+from k8s.manifests.network import policies
+from k8s.specs import CloudSpec
+from tests.k8s_deploy.rendered import of_kind, pods
+from tests.k8s_kube.reachability import Pod, allowed, connects
+from tests.k8s_kube.specs import CELL
+
+OURS = list(of_kind("NetworkPolicy").values())
+HERE = {"freehold/installation": CELL.installation, "freehold/role": "provider"}
+IN_CLOUD = {"freehold/installation": CELL.installation, "freehold/role": "cloud", "freehold/cloud": "c1"}
+OF_CLOUD = policies(CloudSpec("c1", "cloud-c1", 1000, 1024, 1024, 5), CELL)
+PROVIDER = {name: Pod(name, HERE) for name in pods()}
+LISTENING = {"web": 8000, "live": 8001, "static": 8005, "bundles": 8009, "gate": 8443}
+
+
+def test_inside_of_the_provider_these_reach_each_other_and_no_others() -> None:
+    found = {
+        (client, server)
+        for client in PROVIDER
+        for server, port in LISTENING.items()
+        if server != "gate" and connects(OURS, PROVIDER[client], PROVIDER[server], port)
+    }
+    assert found == {
+        *(("gate", server) for server in ("web", "live", "static")),
+        *((client, "bundles") for client in ("live", "worker", "observer")),
+    }
+
+
+def test_clouds_reach_the_gate_and_the_bundle_server_and_nothing_else_of_the_provider() -> None:
+    found = {
+        (role, server)
+        for role in ("app", "build", "data")
+        for server, port in LISTENING.items()
+        if allowed(OF_CLOUD, "egress", Pod(role, IN_CLOUD), PROVIDER[server], port)
+        and allowed(OURS, "ingress", PROVIDER[server], Pod(role, IN_CLOUD), port)
+    }
+    assert found == {("app", "gate"), *((role, "bundles") for role in ("app", "build", "data"))}
+
+
+def test_only_the_gate_reaches_into_clouds() -> None:
+    for name, pod in PROVIDER.items():
+        leaves = allowed(OURS, "egress", pod, Pod("app", IN_CLOUD), 8080)
+        enters = allowed(OF_CLOUD, "ingress", Pod("app", IN_CLOUD), pod, 8080)
+        assert (leaves and enters) == (name == "gate")
+
+
+def test_strangers_from_outside_reach_the_gate_alone() -> None:
+    for name, port in LISTENING.items():
+        for stranger in ("203.0.113.9", "2001:db8::9", Pod("app", {"someone": "else"})):
+            assert allowed(OURS, "ingress", PROVIDER[name], stranger, port) == (name == "gate")
+
+
+def test_only_those_who_need_them_reach_stores_mail_and_the_apiserver() -> None:
+    def may(port: int) -> set[str]:
+        return {name for name, pod in PROVIDER.items() if allowed(OURS, "egress", pod, "10.0.0.5", port)}
+
+    stores = set(PROVIDER) - {"static", "bundles"}
+    assert may(5432) == may(6379) == stores
+    assert may(587) == {"web", "worker"}
+    assert may(6443) == may(443) == {"live", "worker", "observer", "bundles"}
+    assert may(80) == may(22) == set()
