@@ -1,6 +1,7 @@
 """What goes by itself: expired items, stale uploads, blobs that no row names, collections that nobody uses."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -88,3 +89,22 @@ def test_blobs_that_are_read_stay_until_they_are_not(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(collection, "_REMOVED_AT_ONCE", 1)
     keeping(tmp_path, act)
+
+
+def test_only_blobs_that_were_there_before_the_start_are_swept(tmp_path: Path) -> None:
+    """A file that an import brings is older than the process, and has no row yet when the sweep comes by."""
+
+    async def act(found: Registry) -> None:
+        staged = tmp_path / "staged"
+        staged.write_bytes(b"of an import")
+        os.utime(staged, (1, 1))
+        with found.using("collection1") as one:
+            orphan = one.blobs.path("ab" + "1" * 30)
+            orphan.parent.mkdir()
+            orphan.write_bytes(b"its writer was killed")
+            os.utime(orphan, (1, 1))
+            one.blobs.adopt(staged, "ab" + "2" * 30)
+            assert await one.sweep(found.started) == 1
+            assert [name for name, _ in one.blobs.everything()] == ["ab" + "2" * 30]
+
+    keeping(tmp_path / "server", act)
