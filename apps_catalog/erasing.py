@@ -7,7 +7,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from apps_catalog.models import App, Release, Revision
+from apps_catalog.models import App, Placement, Release, Revision
 from apps_catalog.store import Store
 
 
@@ -50,7 +50,8 @@ def withdraw(developer_id: str, kept: Iterable[str]) -> None:
     releases.update(listed=False, notes="", page={}, review="", review_note="")
     gone = releases.exclude(revision__in=kept).filter(yanked_at__isnull=True)
     gone.update(yanked_at=timezone.now(), yank_reason="Its developer left.")
-    Revision.objects.filter(app__in=apps).update(log_tail="", source_bytes=0)
+    emptied = {"log_tail": "", "source_bytes": 0, "placement": Placement.NOT_WANTED, "placement_note": ""}
+    Revision.objects.filter(app__in=apps).update(**emptied)
     Revision.objects.filter(app__in=apps).exclude(pk__in=kept).update(spacefile={}, manifest=None)
     apps.update(listed=False, released_at=None)
     apps.filter(unmaintained_at__isnull=True).update(unmaintained_at=timezone.now())

@@ -112,12 +112,16 @@ def _of_condition(condition: Condition) -> Sql:
         case Op.NE:
             return _not_equal(path, operand)
         case Op.PREFIX:
-            return "substr(json_extract(doc, ?), 1, ?) = ?", [path, len(operand), operand]
+            # Not by substr(), which ends at a NUL.
+            end = successor(operand)
+            upto = "json_extract(doc, ?) BETWEEN ? AND ?" if end is not None else "json_extract(doc, ?) >= ?"
+            return upto, [path, operand] if end is None else [path, operand, end]
         case Op.RANGE:
             low, high = operand
             if not orderable(low, high):
                 return "0", []
-            return _both(_ordered(path, ">=", low), _ordered(path, "<=", high))
+            # One look at the value; that a list's text may lie between two texts does not matter here.
+            return "json_extract(doc, ?) BETWEEN ? AND ?", [path, _bound(low), _bound(high)]
         case Op.CONTAINS:
             return _contains(path, operand)
         case Op.NOT_CONTAINS:
@@ -164,10 +168,6 @@ def _ordered(path: str, sign: str, operand: Any) -> Sql:
         # Text comes after all numbers in SQLite.
         return f"(json_extract(doc, ?) {sign} ? AND json_extract(doc, ?) < '')", [path, _bound(operand), path]
     return f"json_extract(doc, ?) {sign} ?", [path, _bound(operand)]
-
-
-def _both(one: Sql, other: Sql) -> Sql:
-    return f"({one[0]} AND {other[0]})", [*one[1], *other[1]]
 
 
 def _contains(path: str, operand: Any) -> Sql:

@@ -120,7 +120,11 @@ def listener(address: str) -> socket.socket:
             os.umask(before)
     else:
         host, _, port = address.rpartition(":")
-        made = socket.create_server((host, int(port)), backlog=_BACKLOG, reuse_port=False)
+        # asyncio sends small answers at once (TCP_NODELAY) only where the protocol is named.
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host.strip("[]"), int(port)))
     made.listen(_BACKLOG)
     made.setblocking(False)
     return made

@@ -57,7 +57,7 @@ def _step(cloud: Cloud, revision: Revision, operation: Operation) -> None:
 @transaction.atomic
 def _claim(cloud: Cloud, revision: Revision) -> bool:
     """One of the cloud's places for builds, if one is free."""
-    locked = Cloud.objects.select_for_update(of=("self",)).select_related("plan").get(pk=cloud.pk)
+    locked = Cloud.objects.select_for_update(of=("self",), no_key=True).select_related("plan").get(pk=cloud.pk)
     building = Operation.objects.filter(
         cloud=locked, kind=OperationKind.BUILD, state__in=steps.OPEN, revision__state=RevisionState.BUILDING
     )

@@ -13,7 +13,7 @@ from django.utils import timezone
 from k8s.errors import ClusterError, Temporary
 from tenants import steps
 from tenants.models import Cloud, Operation, OperationKind
-from tenants.reconcile import cluster, erasure
+from tenants.reconcile import cluster, erasure, farewell
 from tenants.states import CloudState, InstanceState, WorkState
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ def _stop(cloud: Cloud, operation: Operation) -> None:
     _end_builds(cloud)
     if cloud.instances.exclude(state=InstanceState.REMOVED).filter(observed_generation__lt=F("generation")).exists():
         return
+    farewell.announce_date(cloud)
     with transaction.atomic():
         steps.finish(operation, "stop")
         steps.start(operation, "wait", f"Everything is kept until {cloud.erase_at:%-d %B %Y, %H:%M} UTC.")
@@ -59,7 +60,7 @@ def _end_builds(cloud: Cloud) -> None:
 @transaction.atomic
 def _begin(cloud: Cloud, operation: Operation) -> bool:
     """From here on nobody can call it off. Under the lock under which one does."""
-    row = Cloud.objects.select_for_update().get(pk=cloud.pk)
+    row = Cloud.objects.select_for_update(no_key=True).get(pk=cloud.pk)
     if row.state != CloudState.CLOSING or row.erase_at is None or row.erase_at > timezone.now():
         return False
     steps.finish(operation, "stop")

@@ -52,7 +52,7 @@ def _ensure(cloud: Cloud, operation: Operation | None) -> list[str]:
 
 @transaction.atomic
 def _settle(cloud: Cloud, operation: Operation | None) -> list[str]:
-    row = Cloud.objects.select_for_update().get(pk=cloud.pk)
+    row = Cloud.objects.select_for_update(no_key=True).get(pk=cloud.pk)
     if row.generation != cloud.generation:
         return []  # changed meanwhile, and enqueued by whoever did
     if row.state == CloudState.CREATING:

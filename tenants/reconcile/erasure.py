@@ -1,12 +1,9 @@
 """What is left of somebody once their cloud is gone: rows without anything personal, which other rows point at."""
 
-import logging
 import shutil
-import smtplib
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
-from django.core.mail import send_mail
 from django.db import transaction
 from django.utils import timezone
 
@@ -27,16 +24,14 @@ from tenants.models import (
     User,
     Wanted,
 )
+from tenants.reconcile import farewell
 from tenants.states import CloudState, InstanceState, move
-
-log = logging.getLogger(__name__)
-MAIL_TRIES = 5
 
 
 def forget(cloud: Cloud, operation: Operation) -> None:
     """Erase files, then rows, then say that it is done. Repeating is safe until the last transaction, and after it."""
     owner = User.objects.get(pk=cloud.owner_id)
-    if not _receipt_sent(cloud, owner, operation):
+    if not farewell.receipt_sent(cloud, owner, operation):
         return
     store = Store(settings.STORE_DIR)
     for digest in erasing.files_of(owner.pk, kept=_installed_by_others(cloud)):
@@ -47,7 +42,7 @@ def forget(cloud: Cloud, operation: Operation) -> None:
 
 @transaction.atomic
 def _forget_rows(cloud: Cloud, owner: User, operation: Operation) -> None:
-    row = Cloud.objects.select_for_update().get(pk=cloud.pk)
+    row = Cloud.objects.select_for_update(no_key=True).get(pk=cloud.pk)
     if row.state != CloudState.CLOSING:
         return
     _forget_instances(row)
@@ -96,22 +91,3 @@ def _installed_by_others(cloud: Cloud) -> frozenset[str]:
     others = Instance.objects.filter(app__developer_id=cloud.owner_id).exclude(cloud=cloud)
     pairs = others.exclude(state=InstanceState.REMOVED).values_list("revision_id", "previous_revision_id")
     return frozenset(revision_id for pair in pairs for revision_id in pair if revision_id)
-
-
-def _receipt_sent(cloud: Cloud, owner: User, operation: Operation) -> bool:
-    """To the address, while it is still known. A mail server that is down delays it for a while, and then no more."""
-    now = timezone.now()
-    text = (
-        f"Your Freehold account “{owner.handle}” was closed as you asked on {operation.created_at:%-d %B %Y}.\n\n"
-        f"On {now:%-d %B %Y, %H:%M} UTC the cloud {cloud.namespace} was erased with all data in it, "
-        f"{cloud.instances.count()} installed apps, your projects that nobody else has installed, your tokens and "
-        "sessions, and your address. Nobody can sign up with your handle again.\n"
-    )
-    try:
-        send_mail(f"Receipt: your account at {settings.CONSOLE_HOST} is erased", text, None, [owner.email])
-    except (OSError, smtplib.SMTPException) as error:
-        if operation.attempts < MAIL_TRIES:
-            steps.postpone(operation, f"the receipt cannot be sent: {error}", None, forever=True)
-            return False
-        log.warning("receipt_not_sent cloud=%s error=%s", cloud.pk, error)
-    return True

@@ -34,7 +34,7 @@ def _is_still(spec: InstanceSpec, status: InstanceStatus) -> bool:
 
 @transaction.atomic
 def _stopped(instance: Instance) -> None:
-    row = Instance.objects.select_for_update().get(pk=instance.pk)
+    row = Instance.objects.select_for_update(no_key=True).get(pk=instance.pk)
     if row.generation != instance.generation or row.wanted != instance.wanted:
         return
     if row.state == InstanceState.STOPPED:

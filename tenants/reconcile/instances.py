@@ -130,7 +130,7 @@ def _settle(instance: Instance, operation: Operation | None, status: InstanceSta
 
 
 def _locked(instance_id: str) -> Instance:
-    rows = Instance.objects.select_for_update(of=("self",))
+    rows = Instance.objects.select_for_update(of=("self",), no_key=True)
     return rows.select_related("revision", "previous_revision", "previous_release").get(pk=instance_id)
 
 
@@ -210,7 +210,7 @@ def _remove(instance: Instance, operation: Operation | None) -> None:
 
 @transaction.atomic
 def _forget(instance: Instance, operation: Operation | None) -> None:
-    row = Instance.objects.select_for_update().get(pk=instance.pk)
+    row = Instance.objects.select_for_update(no_key=True).get(pk=instance.pk)
     if row.state == InstanceState.REMOVING:
         move(row, InstanceState.REMOVED, removed_at=timezone.now(), observed_generation=row.generation)
     row.micros.all().delete()

@@ -37,7 +37,7 @@ def place_revision(revision_id: str) -> None:
         cloud = quota.lock(cloud_id)
     except Conflict:
         return  # not active (yet, or any more)
-    due = Revision.objects.select_for_update(of=("self",)).select_related("app__developer")
+    due = Revision.objects.select_for_update(of=("self",), no_key=True).select_related("app__developer")
     revision = due.filter(pk=revision_id, placement=Placement.DUE, state=RevisionState.READY).first()
     if revision is None:
         return

@@ -75,7 +75,7 @@ def reopen_account(actor: User) -> Operation:
 
 
 def _lock(actor: User) -> Cloud:
-    cloud: Cloud = Cloud.objects.select_for_update(of=("self",)).get(owner=actor)
+    cloud: Cloud = Cloud.objects.select_for_update(of=("self",), no_key=True).get(owner=actor)
     return cloud
 
 

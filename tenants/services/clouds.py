@@ -42,7 +42,7 @@ def set_quota(
 
     A quota below what is used removes nothing; it only refuses more.
     """
-    locked = Cloud.objects.select_for_update(of=("self",)).select_related("plan", "owner").get(pk=cloud.pk)
+    locked = Cloud.objects.select_for_update(of=("self",), no_key=True).select_related("plan", "owner").get(pk=cloud.pk)
     before = locked.quota
     locked.cpu_millis, locked.memory_mib = cpu_millis, memory_mib
     locked.storage_mib, locked.instances_limit = storage_mib, instances

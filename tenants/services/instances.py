@@ -257,7 +257,7 @@ def _insert(cloud: Cloud, revision: Revision, alias: str, row: dict[str, Any]) -
 
 def lock(instance: Instance) -> Instance:
     return (
-        Instance.objects.select_for_update(of=("self",))
+        Instance.objects.select_for_update(of=("self",), no_key=True)
         .select_related("cloud", "app", "revision", "release")
         .get(pk=instance.pk)
     )

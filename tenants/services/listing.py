@@ -49,7 +49,7 @@ def review_for(actor: User) -> Review:
 
 def show(app: App) -> None:
     """Bring the app's row in line with its releases. In the transaction that changed one of them."""
-    locked = App.objects.select_for_update(of=("self",)).get(pk=app.pk)
+    locked = App.objects.select_for_update(of=("self",), no_key=True).get(pk=app.pk)
     offered = Release.objects.filter(app=locked, yanked_at__isnull=True).order_by("-created_at")
     listed = offered.filter(listed=True).first()
     shown = listed or offered.first()

@@ -30,7 +30,7 @@ def delete_project(actor: User, app: App) -> None:
 
     Raises Conflict while somebody has a copy: those people keep what they have, so it can only be unlisted.
     """
-    locked = App.objects.select_for_update(of=("self",)).get(pk=app.pk)
+    locked = App.objects.select_for_update(of=("self",), no_key=True).get(pk=app.pk)
     copies = Instance.objects.filter(app=locked, is_builder=False).exclude(state=InstanceState.REMOVED)
     if number := copies.count():
         whose = "person has" if number == 1 else "people have"

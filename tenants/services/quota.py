@@ -22,7 +22,11 @@ def lock(cloud_id: str) -> Cloud:
 
     Raises Conflict when nothing may be added to the cloud.
     """
-    cloud = Cloud.objects.select_for_update(of=("self",)).select_related("plan", "cell", "owner").get(pk=cloud_id)
+    cloud = (
+        Cloud.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("plan", "cell", "owner")
+        .get(pk=cloud_id)
+    )
     if cloud.state not in (CloudState.CREATING, CloudState.ACTIVE):
         raise Conflict("cloud_unavailable", f"Your cloud is {cloud.get_state_display().lower()}.")
     return cloud

@@ -28,7 +28,7 @@ def change_release(
     Withdrawn: nobody installs or updates to it any more; who has it keeps it.
     Raises Refused naming the field.
     """
-    row = Release.objects.select_for_update(of=("self",)).select_related("app").get(pk=release.pk)
+    row = Release.objects.select_for_update(of=("self",), no_key=True).select_related("app").get(pk=release.pk)
     if notes is not None:
         row.notes = check_notes(notes)
     if listed is not None and listed != (row.listed or row.review == Review.PENDING):
@@ -44,7 +44,7 @@ def change_release(
 @transaction.atomic
 def review_release(operator: User, release: Release, *, approve: bool, note: str = "") -> Release:
     """An operator's answer to a release that is to be listed. Raises Conflict for one that waits for none."""
-    row = Release.objects.select_for_update(of=("self",)).select_related("app").get(pk=release.pk)
+    row = Release.objects.select_for_update(of=("self",), no_key=True).select_related("app").get(pk=release.pk)
     if row.review != Review.PENDING:
         raise Conflict("not_pending", "This release does not wait for an answer.")
     if not approve and not note.strip():

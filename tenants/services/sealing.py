@@ -32,7 +32,9 @@ def _lot(after: str) -> list[str]:
 
 @transaction.atomic
 def _rotate(lot: list[str]) -> int:
-    rows = Instance.objects.select_for_update(of=("self",)).filter(pk__in=lot).order_by("pk").defer("config")
+    rows = (
+        Instance.objects.select_for_update(of=("self",), no_key=True).filter(pk__in=lot).order_by("pk").defer("config")
+    )
     number = 0
     for pk, token in rows.annotate(token=Cast("config", TextField())).values_list("pk", "token"):
         if token and not _is_current(token):

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import installing, pages, start
+from tests.bench import data, installing, pages, start
 from tests.bench.table import Figure, keep, show
 from tests.journey.people import Person
 from tests.journey.stack import SOURCE, Stack
@@ -47,7 +47,7 @@ def measure(*, with_cold: bool) -> list[Figure]:
     finally:
         stack.stop()
         shutil.rmtree(folder, ignore_errors=True)
-    return figures
+    return figures + data.measure()
 
 
 def _clone(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,12 @@ def service_variables() -> dict[str, str]:
     return found
 
 
-def environment(container: Object, secret: str = "s" * 40) -> dict[str, str]:
-    """As the container would see it: every value from a Secret is `secret`. KeyError for a $(NAME) that nothing defines."""
-    known = service_variables()
+def environment(container: Object, secret: str = "s" * 40, services: Mapping[str, str] | None = None) -> dict[str, str]:
+    """As the container would see it: every value from a Secret is `secret`. KeyError for a $(NAME) that nothing defines.
+
+    services: where they are, if not at invented addresses.
+    """
+    known = {**service_variables(), **(services or {})}
     own = dict(settings()) if container.get("envFrom") else {}
     for entry in container.get("env", []):
         if "value" in entry:

@@ -26,6 +26,7 @@ from tests.k8s_deploy.rendered import (
     objects,
     of_kind,
     pods,
+    service_variables,
     settings,
 )
 from tests.test_documents import READERS
@@ -122,6 +123,8 @@ def test_the_provider_starts_with_what_every_pod_is_given(tmp_path: Path) -> Non
             cell: Any = from_url(url)._cell
             assert cell.installation == settings()["FREEHOLD_INSTALLATION"]
             assert set(cell.images) == {"python", "node", "builder"}
+            assert cell.gate_address == service_variables()["GATE_SERVICE_HOST"]  # apps reach their own hosts by it
+            assert cell.blocked == ("203.0.113.0/28", "2001:db8:1::/48")
             assert cell.bundle_url == f"http://bundles.freehold:{programs.BUNDLES}"
 
 

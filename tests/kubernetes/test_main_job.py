@@ -1,15 +1,20 @@
 """The main job with real pods: sign up, publish, install, use, remove, leave. One whole Freehold for all of it."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from k8s.testbed.place import here
 from tests.journey import raw
 from tests.journey.apps import CHATTY, CRASHES, RECORDER, STATIC
 from tests.journey.people import Person, sign_in
 from tests.journey.stack import client, discard, new_home, until
 from tests.kubernetes.whole import ClusterStack
+
+ON_TESTBED = Path(os.environ.get("KUBECONFIG", "")).resolve() == here().kubeconfig
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +129,26 @@ def test_an_app_that_cannot_start_says_why(owner: Person) -> None:
     instance = owner.settled(owner.install(owner.publish("crashes", CRASHES))["id"])
     assert instance["state"] == "failed"
     assert "exited with code 7" in instance["state_reason"]
+
+
+NODE = {
+    "Spacefile": "v: 0\nmicros:\n  - {name: late, src: ., engine: nodejs16, run: node index.js}\n",
+    "index.js": "require('http').createServer((_, answer) => answer.end('here at last')).listen(process.env.PORT)\n",
+}
+
+
+@pytest.mark.skipif(not ON_TESTBED, reason="gives the node an image, which only the testbed's own node lets us do")
+def test_an_app_whose_image_is_missing_says_so_and_runs_by_itself_once_it_is_there(
+    freehold: ClusterStack, owner: Person
+) -> None:
+    instance = owner.settled(owner.install(owner.publish("late", NODE))["id"])
+    assert instance["state"] == "failed"
+    assert "its image cannot be fetched" in instance["state_reason"]
+    assert owner.web.get(instance["url"]).status_code == 503
+    freehold.bring_late_image()
+    until(lambda: owner.instance(instance["id"])["state"] == "running", 180, "running without anybody's help", 1)
+    assert owner.instance(instance["id"])["state_reason"] == ""
+    assert owner.web.get(instance["url"]).text == "here at last"
 
 
 def test_closing_the_account_takes_the_namespace_along(freehold: ClusterStack, recorder: dict[str, Any]) -> None:

@@ -5,11 +5,13 @@ It has the rights of the worker's ServiceAccount, as k8s/deploy ships them, and 
 
 import os
 import secrets
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlencode
 
 from k8s.kube.api import Api, path
+from k8s.testbed.place import here
 from tests.contract.identities import Identities
 from tests.contract.kubernetes_lane import BRIDGE_ADDRESS, images
 from tests.journey.stack import Stack, until
@@ -22,8 +24,10 @@ class ClusterStack(Stack):
         admin = os.environ["KUBECONFIG"]
         home.parent.mkdir(parents=True, exist_ok=True)
         self._identities = Identities(admin, home.parent, secrets.token_hex(4))
-        query = {f"image.{name}": image for name, image in images().items()}
-        query |= {"port_ranges": "false", "request_percent": "5"}
+        self._images = images()
+        self.late_image = f"docker.io/freehold/late:{secrets.token_hex(4)}"
+        query = {f"image.{name}": image for name, image in self._images.items()}
+        query |= {"image.node": self.late_image, "port_ranges": "false", "request_percent": "5"}
         host = os.environ.get("FREEHOLD_TEST_BUNDLE_HOST", BRIDGE_ADDRESS)
         environment = {
             "CLUSTER_URL": f"kubernetes://{self._identities.kubeconfig('worker')}?{urlencode(query)}",
@@ -43,9 +47,15 @@ class ClusterStack(Stack):
     def objects(self, kind: str, namespace: str) -> list[dict[str, object]]:
         return self.api.items(path(kind, namespace), "")
 
+    def bring_late_image(self) -> None:
+        """Until now no node had the image for Node."""
+        command = (*here().ctr, "images", "tag", self._images["node"], self.late_image)
+        subprocess.run(command, check=True, capture_output=True)
+
     def clear(self) -> None:
         """Take its namespaces out of the cluster."""
         for namespace in self.namespaces():
             self.api.delete(path("Namespace", name=namespace["metadata"]["name"]))  # type: ignore[index]
         until(lambda: not self.namespaces(), 180, "no namespace left")
         self._identities.close()
+        subprocess.run((*here().ctr, "images", "rm", self.late_image), capture_output=True)

@@ -137,8 +137,9 @@ def test_on_the_date_everything_is_erased_and_a_receipt_is_sent(
     assert address not in gone.email and handle not in gone.handle
     assert not EmailAddress.objects.filter(user=gone).exists()
     assert not AppSignIn.objects.filter(user=gone).exists()
-    (receipt,) = mailoutbox
-    assert receipt.to == [address]  # type: ignore[attr-defined]
+    notice, receipt = mailoutbox
+    assert notice.to == receipt.to == [address]  # type: ignore[attr-defined]
+    assert "/settings/close/" in notice.body  # type: ignore[attr-defined]
     assert cloud.namespace in receipt.body  # type: ignore[attr-defined]
 
 
@@ -357,7 +358,7 @@ def test_a_receipt_that_cannot_be_sent_does_not_keep_data(
     def refused(*_: object, **__: object) -> Callable[[], None]:
         raise ConnectionRefusedError("no mail server")
 
-    monkeypatch.setattr("tenants.reconcile.erasure.send_mail", refused)
+    monkeypatch.setattr("tenants.reconcile.farewell.send_mail", refused)
     close_account(owner)
     erased(owner)
     assert not cluster.cloud_exists(cloud_of(owner).pk)

@@ -1,4 +1,4 @@
-"""Make the folder that Python sandboxes get beside the app: the servers for apps that bring none."""
+"""Make the folder that Python sandboxes get beside the app: the servers for apps that bring none, and the `deta` module."""
 
 import hashlib
 import os
@@ -11,10 +11,11 @@ _HERE = Path(__file__).resolve().parent
 _LOCK = _HERE / "requirements.lock"
 _STAMP = ".freehold-stamp"
 _PYTHON = Path("/usr/bin/python3")
+_OURS = ("freehold_server", "deta")
 
 
 def prepare(target: Path, uv: Path) -> bool:
-    """Install the lock and freehold_server into `target` for the system's Python. Returns False if it was current.
+    """Install the lock and what is ours into `target` for the system's Python. Returns False if it was current.
 
     Safe to repeat and to interrupt: the folder is made beside the old one and takes its place whole.
     Raises subprocess.CalledProcessError with uv's output in `stderr`.
@@ -39,8 +40,8 @@ def prepare(target: Path, uv: Path) -> bool:
 def _stamp() -> str:
     """What the folder is made of: the lock, our own sources, and the Python it is for."""
     digest = hashlib.sha256(_LOCK.read_bytes())
-    for source in sorted((_HERE / "freehold_server").glob("*.py")):
-        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    for source in sorted(file for name in _OURS for file in (_HERE / name).rglob("*.py")):
+        digest.update(source.relative_to(_HERE).as_posix().encode() + b"\0" + source.read_bytes())
     digest.update(os.fsencode(_PYTHON.resolve()))
     return digest.hexdigest()
 
@@ -55,7 +56,8 @@ def _fill(folder: Path, uv: Path) -> None:
     install = (str(uv), "pip", "install", "--target", str(folder), "--python", str(_PYTHON), "--link-mode", "copy")
     options = ("--require-hashes", "--only-binary", ":all:", "--no-deps", "--quiet", "-r", str(_LOCK))
     subprocess.run((*install, *options), check=True, capture_output=True, text=True)
-    shutil.copytree(_HERE / "freehold_server", folder / "freehold_server", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in _OURS:
+        shutil.copytree(_HERE / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.rmtree(folder / "bin", ignore_errors=True)
     (folder / ".lock").unlink(missing_ok=True)
     compile_all = ("-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash", str(folder))
