@@ -213,7 +213,18 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes | str) -> Clust
         return Temporary(message, 0.5)
     if status == 429 or status >= 500 or status in (0, 401, 408):
         return Temporary(message, _retry_after(headers))
-    return Permanent(message)
+    return Permanent(_explained(status, message))
+
+
+def _explained(status: int, message: str) -> str:
+    """A sentence that says who can do what about it; the server's own words follow."""
+    if "exceeded quota" in message:
+        return f"The cloud is full: remove or stop something, or ask the operator for a larger quota. ({message})"
+    if "admission webhook" in message or "ValidatingAdmissionPolicy" in message:
+        return f"A rule of the cluster refuses this; the operator must change it or the app. ({message})"
+    if status == 403:
+        return f"The cluster does not allow Freehold to do this; the operator must grant the right. ({message})"
+    return message
 
 
 def _message(body: bytes | str) -> str:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from k8s import naming
@@ -11,16 +11,17 @@ from k8s.kube.api import UNCOUNTED
 from k8s.naming import Manifest
 from k8s.specs import InstanceStatus, MicroKind, MicroPhase, MicroStatus
 
+_CLOCKS_DIFFER = timedelta(seconds=3)
 _STEADY_S = 30.0  # whoever ran for so long has not crashed "in a row"
 # Reasons for which a container does not start, with what the owner reads. The kubelet goes on trying whatever the reason.
 _HOPELESS = {
-    "ImagePullBackOff": "its image cannot be fetched",
+    "ImagePullBackOff": "its image cannot be fetched; the operator must provide it",
     "InvalidImageName": "its image has no valid name",
     "ErrImageNeverPull": "its image is not on the node",
 }
 # These may come from a node that is busy, so they count only once the time to start is over.
 _HOPEFUL = {
-    "ErrImagePull": "its image cannot be fetched",
+    "ErrImagePull": "its image cannot be fetched; the operator must provide it",
     "CreateContainerConfigError": "its configuration is incomplete",
     "CreateContainerError": "its container could not be made",
 }
@@ -84,12 +85,23 @@ def micro_status(name: str, deployment: Manifest, pods: Sequence[Manifest], serv
     return MicroStatus(name, MicroPhase.STARTING if started else MicroPhase.PENDING, upstream, restarts=restarts)
 
 
-def runs(pod: Manifest) -> bool:
+def runs(pod: Manifest, now: datetime | None = None) -> bool:
     """Whether anything of it may still run; the object of an ended pod stays for some seconds more."""
-    if pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):  # also evicted ones, which name no container
+    status = pod.get("status", {})
+    if status.get("phase") in ("Succeeded", "Failed"):  # also evicted ones, which name no container
         return False
-    statuses = pod.get("status", {}).get("containerStatuses", [])
-    return not (statuses and all("terminated" in status.get("state", {}) for status in statuses))
+    statuses = status.get("containerStatuses", [])
+    if statuses and all("terminated" in one.get("state", {}) for one in statuses):
+        return False
+    return not _never_began(pod["metadata"], statuses, now or datetime.now(UTC))
+
+
+def _never_began(metadata: Manifest, statuses: Sequence[Manifest], now: datetime) -> bool:
+    """Deleted before its container was there, and past its grace: a kubelet (1.20) may keep such an object for a minute."""
+    until = metadata.get("deletionTimestamp")  # the request's time and the grace
+    if not until or any(one.get("containerID") or "running" in one.get("state", {}) for one in statuses):
+        return False
+    return now > datetime.fromisoformat(until) + _CLOCKS_DIFFER
 
 
 def failure(name: str, deployment: Manifest, current: Sequence[Manifest]) -> tuple[str, str]:
@@ -101,11 +113,18 @@ def failure(name: str, deployment: Manifest, current: Sequence[Manifest]) -> tup
     conditions = {c["type"]: c for c in deployment.get("status", {}).get("conditions", [])}
     refused, progress = conditions.get("ReplicaFailure", {}), conditions.get("Progressing", {})
     if refused.get("status") == "True" and UNCOUNTED not in str(refused.get("message")):
-        return f"The cluster refused to start the micro “{name}”: {refused.get('message', '')}.", ""
+        return _refused(name, str(refused.get("message", "")))
     if progress.get("reason") == "ProgressDeadlineExceeded":
         reason, tail = _too_slow(deployment, current)
         return f"The micro “{name}” {reason}.", tail
     return "", ""
+
+
+def _refused(name: str, message: str) -> tuple[str, str]:
+    """The cluster goes on trying, so it starts by itself once the cause is gone."""
+    if "exceeded quota" in message:
+        return f"The micro “{name}” does not fit into the cloud: stop something, or ask for a larger quota.", message
+    return f"The cluster refused to start the micro “{name}”; the operator must see to it.", message
 
 
 def annotation(manifest: Manifest, key: str) -> str:

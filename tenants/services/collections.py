@@ -129,7 +129,9 @@ def _lock(collection: Collection, *, removing: bool = False) -> Collection:
     """Clouds before collections, everywhere. Raises Conflict for one that is being removed, unless that is expected."""
     quota.lock(collection.cloud_id)
     locked: Collection = (
-        Collection.objects.select_for_update(of=("self",), no_key=True).select_related("cloud__plan").get(pk=collection.pk)
+        Collection.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("cloud__plan")
+        .get(pk=collection.pk)
     )
     if locked.state == CollectionState.REMOVING and not removing:
         raise Conflict("collection_removed", "The collection is being removed.")

@@ -119,7 +119,20 @@ def test_a_configuration_that_is_not_there_is_permanent(tmp_path: Path) -> None:
 def test_a_status_says_whether_trying_again_helps(status: int, message: str, kind: type[ClusterError]) -> None:
     error = refusal(status, {}, json.dumps({"message": message}))
     assert type(error) is kind
-    assert str(error) == message
+    assert message in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "advice"),
+    [
+        (403, 'services "s" is forbidden: exceeded quota: objects', "ask the operator for a larger quota"),
+        (403, 'secrets is forbidden: User "u" cannot create resource', "the operator must grant the right"),
+        (403, 'admission webhook "w" denied the request: no', "A rule of the cluster refuses this"),
+        (422, "ValidatingAdmissionPolicy 'p' denied request", "A rule of the cluster refuses this"),
+    ],
+)
+def test_a_refusal_says_who_can_do_what_about_it(status: int, message: str, advice: str) -> None:
+    assert advice in str(refusal(status, {}, json.dumps({"message": message})))
 
 
 def test_the_server_says_how_long_to_wait() -> None:

@@ -1,5 +1,6 @@
 """What the cluster's objects say about an instance."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -67,3 +68,85 @@ def test_an_evicted_pod_does_not_keep_an_instance_from_being_stopped() -> None:
     asleep = deployment(0)
     asleep["spec"]["replicas"] = 0
     assert observe.micro_status("main", asleep, [pod(0, EVICTED)], None).phase is MicroPhase.STOPPED
+
+
+def waiting(reason: str, message: str = "") -> Object:
+    state = {"waiting": {"reason": reason, "message": message}}
+    return {"phase": "Pending", "containerStatuses": [{"ready": False, "state": state}]}
+
+
+UNPLACED = {"phase": "Pending"}
+LATE = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+
+
+def failing(pods: list[Object], *conditions: Object) -> tuple[str, str]:
+    one = deployment(1, availableReplicas=0)
+    one["spec"]["progressDeadlineSeconds"] = 20
+    one["status"]["conditions"] = list(conditions)
+    micro = observe.micro_status("main", one, pods, None)
+    return micro.reason, micro.log_tail
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "CreateContainerConfigError", "CreateContainerError"])
+def test_what_a_busy_node_may_say_counts_once_the_time_is_over(reason: str) -> None:
+    pods = [pod(1, waiting(reason, "failed to sync secret cache"))]
+    assert failing(pods) == ("", "")
+    said, tail = failing(pods, LATE)
+    assert said.startswith("The micro “main” cannot be started: its ")
+    assert tail == "failed to sync secret cache"
+
+
+def test_an_image_that_is_nowhere_is_told_at_once() -> None:
+    said, _ = failing([pod(1, waiting("ImagePullBackOff"))])
+    assert said == "The micro “main” cannot be started: its image cannot be fetched; the operator must provide it."
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("0/1 nodes are available: 1 Insufficient cpu.", "found no room in the cluster within 20 s; it starts once"),
+        ('persistentvolumeclaim "i-a" not found', "waits for its volume, which the cluster did not make within 20 s"),
+    ],
+)
+def test_a_pod_without_a_node_says_what_it_waits_for(message: str, said: str) -> None:
+    unplaced = {"type": "PodScheduled", "status": "False", "message": message}
+    reason, tail = failing([pod(1, {**UNPLACED, "conditions": [unplaced]})], LATE)
+    assert said in reason
+    assert tail == message
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("pods is forbidden: exceeded quota: apps", "does not fit into the cloud"),
+        ("pods is forbidden: no such class", "the operator must see to it"),
+    ],
+)
+def test_a_refused_pod_says_who_can_help(message: str, said: str) -> None:
+    refused = {"type": "ReplicaFailure", "status": "True", "message": message}
+    reason, tail = failing([], refused)
+    assert said in reason
+    assert tail == message
+
+
+def test_a_quota_that_has_not_been_counted_yet_is_no_refusal() -> None:
+    refused = {"type": "ReplicaFailure", "status": "True", "message": "status unknown for quota: apps"}
+    assert failing([], refused) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("status", "after_s", "going"),
+    [
+        (waiting("ContainerCreating"), 60, False),
+        (waiting("ContainerCreating"), 1, True),  # clocks differ
+        (UNPLACED, 60, False),
+        (RUNNING, 60, True),
+        ({"containerStatuses": [{"state": {"waiting": {}}, "containerID": "containerd://x"}]}, 60, True),
+    ],
+)
+def test_a_pod_that_was_deleted_before_it_began_does_not_run_past_its_grace(
+    status: Object, after_s: int, going: bool
+) -> None:
+    end = datetime.fromisoformat(GOING["deletionTimestamp"])
+    assert observe.runs(pod(1, status, **GOING), end + timedelta(seconds=after_s)) is going
+    assert observe.runs(pod(1, status), end + timedelta(seconds=after_s))
