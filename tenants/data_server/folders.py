@@ -5,7 +5,7 @@ from typing import Any
 
 import apsw
 
-from tenants.data_server import drives
+from tenants.data_server import database, drives
 from tenants.data_server.collection import Collection
 from tenants.data_server.database import Transaction
 from tenants.data_server.errors import Conflict, NotFound
@@ -56,4 +56,5 @@ async def rename(collection: Collection, drive: str, old: str, new: str) -> None
 def _entry(db: apsw.Connection, drive: str, name: str) -> Entry:
     if name.endswith("/"):
         return Entry(name)
-    return Entry(name, *db.execute(_FILE, (drive, name)).fetchone())
+    ((kind, size_bytes, stored),) = database.rows(db, _FILE, (drive, name))
+    return Entry(name, kind, size_bytes, stored)

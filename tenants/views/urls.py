@@ -3,7 +3,19 @@
 from django.urls import path
 
 from apps_catalog.views import app_icon, catalog, developer, spacefile_schema
-from tenants.views import account, apps, closing, clouds, collections, home, instances, operations, projects, versions
+from tenants.views import (
+    account,
+    apps,
+    closing,
+    clouds,
+    collections,
+    data,
+    home,
+    instances,
+    operations,
+    projects,
+    versions,
+)
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -29,6 +41,10 @@ urlpatterns = [
     path("collections/<str:collection_id>/remove/", collections.remove, name="collection_remove"),
     path("collections/<str:collection_id>/keys/", collections.create_key, name="data_key_create"),
     path("collections/<str:collection_id>/keys/<str:key_id>/revoke/", collections.revoke_key, name="data_key_revoke"),
+    path("collections/<str:collection_id>/bases/<str:base>/", data.base, name="base"),
+    path("collections/<str:collection_id>/bases/<str:base>/item/", data.item, name="base_item"),
+    path("collections/<str:collection_id>/bases/<str:base>/add/", data.add, name="base_add"),
+    path("collections/<str:collection_id>/bases/<str:base>/delete/", data.delete, name="base_delete"),
     path("projects/", projects.projects, name="projects"),
     path("projects/<slug:slug>/", projects.project, name="project"),
     path("projects/<slug:slug>/releases/", projects.release, name="project_release"),

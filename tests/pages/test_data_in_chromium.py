@@ -1,0 +1,110 @@
+"""The data pages in a real browser, over a real data server."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from django.db import connection, connections
+from django.test.utils import override_settings
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tenants.models import Collection
+from tests.pages.conftest import Person
+from tests.pages.data_servers import data_server, inner
+
+WIDE, PHONE = {"width": 1280, "height": 860}, {"width": 360, "height": 740}
+ITEMS = [
+    {"key": f"person-{n:03}", "name": f"Ada {n}", "age": n, "member": n % 2 == 0, "tags": ["a", "b"], "address": None}
+    for n in range(60)
+]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    # Playwright's synchronous interface runs on a loop of its own, in which Django would refuse its database.
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        # Chromium's own sandbox does not start as root; what it opens here are this project's pages only.
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def committed(chromium: Browser, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Rows that the server's threads see. The tables are emptied afterwards, which events refuse by themselves."""
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE tenants_event ENABLE TRIGGER event_append_only")
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE tenants_event DISABLE TRIGGER event_append_only")
+
+
+@pytest.fixture
+def diary(committed: None, ada: Person) -> Collection:
+    return Collection.objects.create(cloud=ada.cloud, name="diary")
+
+
+@pytest.fixture
+def store(ada: Person, diary: Collection, tmp_path: Path) -> Iterator[httpx.Client]:
+    with data_server(ada, tmp_path / "data") as server, inner(server, diary) as client:
+        yield client
+
+
+@pytest.fixture
+def page(chromium: Browser, ada: Person, live_server: object) -> Iterator[Page]:
+    """Signed in as ada. Whatever a page complains about, or does against its policy, fails the test."""
+    context = chromium.new_context(viewport=WIDE, base_url=str(live_server))
+    cookies = [{"name": name, "value": one.value, "url": str(live_server)} for name, one in ada.browser.cookies.items()]
+    context.add_cookies(cookies)  # type: ignore[arg-type]
+    made, complaints = context.new_page(), []
+    made.on("pageerror", lambda error: complaints.append(str(error)))
+    made.on("console", lambda said: complaints.append(said.text) if "Content Security Policy" in said.text else None)
+    with override_settings(ALLOWED_HOSTS=["*"]):
+        yield made
+        context.close()
+    assert complaints == []
+
+
+def picture(page: Page, name: str) -> None:
+    """Wide and as on a phone, where FREEHOLD_SCREENSHOTS says; never wider than the phone."""
+    page.set_viewport_size(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], f"{name} is wider than a phone"
+    page.set_viewport_size(WIDE)
+    folder = os.environ.get("FREEHOLD_SCREENSHOTS")
+    for size, suffix in ((PHONE, "-phone"), (WIDE, "")) if folder else ():
+        page.set_viewport_size(size)
+        page.screenshot(path=Path(str(folder)) / f"{name}{suffix}.png", caret="initial")
+
+
+def test_a_person_asks_turns_pages_changes_adds_and_deletes(page: Page, store: httpx.Client, diary: Collection) -> None:
+    for begin in range(0, len(ITEMS), 20):
+        store.put("bases/people/items", json={"items": ITEMS[begin : begin + 20]})
+    page.goto(f"/collections/{diary.pk}/")
+    page.get_by_role("link", name="people").click()
+    picture(page, "data-base")
+    page.get_by_role("link", name="Next page").click()
+    expect(page.get_by_role("link", name="person-059")).to_be_visible()
+    expect(page.get_by_role("link", name="person-000")).to_have_count(0)
+    page.get_by_label("Query").fill('{"age?near": 7}')
+    page.get_by_role("button", name="Ask").click()
+    expect(page.get_by_role("alert")).to_contain_text("there is no operator 'near'")
+    picture(page, "data-query-wrong")
+    page.get_by_label("Query").fill('{"age": 7}')
+    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("link", name="person-007").click()
+    picture(page, "data-item")
+    page.get_by_label("The item as JSON").fill('{"key": "person-007", "name": "Grace"}')
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    assert store.get("bases/people/items/person-007").json() == {"key": "person-007", "name": "Grace"}
+    page.get_by_text("Delete this item").click()
+    page.get_by_role("button", name="Delete it").click()
+    expect(page.get_by_text("The item is deleted.")).to_be_visible()
+    page.get_by_role("link", name="Add an item").click()
+    page.get_by_label("The new item as JSON").fill('{"key": "z", "n": 1}')
+    page.get_by_role("button", name="Add it").click()
+    expect(page.get_by_role("heading", name="z", exact=True)).to_be_visible()
