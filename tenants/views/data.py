@@ -49,7 +49,7 @@ def base(request: HttpRequest, row: Collection, base: str) -> HttpResponse:
     page = items.look(row, base, asked)
     context = {"collection": row, "page": page, "asked": asked, "table": table(page.items)}
     if page.last is not None:
-        context["next"] = _link(q=asked.query, sort="desc" if asked.descending else "", last=page.last)
+        context["next"] = link(q=asked.query, sort="desc" if asked.descending else "", last=page.last)
     # htmx shows no answers that are errors.
     status = 422 if page.wrong and "HX-Request" not in request.headers else 200
     return render(request, "tenants/data_base.html", context, status=status)
@@ -111,10 +111,10 @@ def delete(request: HttpRequest, row: Collection, base: str) -> HttpResponse:
 
 
 def item_url(row: Collection, base: str, key: str) -> str:
-    return reverse("console:base_item", args=[row.pk, base]) + _link(key=key)
+    return reverse("console:base_item", args=[row.pk, base]) + link(key=key)
 
 
-def _link(**values: str) -> str:
+def link(**values: str) -> str:
     """The part of an address from its question mark on."""
     query = QueryDict(mutable=True)
     query.update({name: value for name, value in values.items() if value})

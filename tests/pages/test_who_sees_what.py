@@ -40,6 +40,13 @@ EXPECTED: dict[str, tuple[int | None, int, int, int]] = {
     "base_item": (None, 404, 404, 404),
     "base_add": (None, 503, 404, 404),
     "base_delete": (None, 405, 404, 404),
+    "drive": (None, 503, 404, 404),
+    "drive_file": (None, 404, 404, 404),
+    "drive_content": (None, 404, 404, 404),
+    "drive_rename": (None, 405, 404, 404),
+    "drive_delete": (None, 405, 404, 404),
+    "drive_upload": (None, 405, 404, 404),
+    "drive_upload_part": (None, 405, 404, 404),
     "data_key_create": (None, 302, 404, 404),
     "data_key_revoke": (None, 405, 405, 405),
     "projects": (None, 200, 200, 200),
@@ -80,6 +87,8 @@ def addresses(ada: Person, notes: Release) -> dict[str, str]:
     return {
         "collection_id": collection.pk,
         "base": "things",
+        "drive": "docs",
+        "upload": "none",
         "key_id": key.pk,
         "instance_id": instance.pk,
         "operation_id": operation.pk,
@@ -130,6 +139,7 @@ def test_a_page_answers_each_kind_of_visitor_as_it_should(
         *("instance_settings", "operation_retry", "release_change", "project_change"),
         *("collection_remove", "data_key_create", "data_key_revoke"),
         *("base_item", "base_add", "base_delete"),
+        *("drive_rename", "drive_delete", "drive_upload", "drive_upload_part"),
     ],
 )
 def test_a_stranger_changes_nothing_and_learns_nothing(
