@@ -31,6 +31,8 @@ APPS_PRIORITY = "freehold-apps"
 SYSTEM_PRIORITY = "freehold-system"
 ACCOUNT = "app"
 PORT = 8080
+# Names under which apps of the former platform reach their data.
+FORMER_DATA_HOSTS = ("database.deta.sh", "drive.deta.sh", "database.deta.space")
 
 
 def micro_key(micro: str) -> str:

@@ -28,6 +28,10 @@ CLUSTER_URL = env.text(
 # Cells beside the one of this process, "name=URL": what a worker needs of clusters whose gate and observer run elsewhere.
 OTHER_CELLS = dict(env.pairs("FREEHOLD_OTHER_CELLS"))
 STORE_DIR = FREEHOLD_HOME / "store"
+# Where apps reach their data, without a scheme: the clients of the former platform insist on https.
+DATA_HOST = env.text("FREEHOLD_DATA_HOST", f"localhost:{env.integer('FREEHOLD_TLS_PORT', 8443)}")
+# Names the artifact that data servers run, written by `python -m provider.up.data_program`.
+DATA_PROGRAM = FREEHOLD_HOME / "data-program"
 STATIC_MICROS_ADDR = env.text("FREEHOLD_STATIC_ADDR", "127.0.0.1:8005")
 
 # --- secrets ---------------------------------------------------------------------------------------------------------
@@ -39,6 +43,9 @@ SESSION_KEYS = env.names("FREEHOLD_SESSION_KEYS", "debug:only-for-debugging" if 
 # "key,key": the first encrypts what is secret in the database (settings of apps), all decrypt.
 _debug_key = "b25seS1mb3ItZGVidWdnaW5nLW5ldmVyLWZvci1wZW8="
 FIELD_KEYS = env.keys("FREEHOLD_FIELD_KEY", _debug_key if DEBUG else None)
+
+# What data servers' secrets and the keys of instances are made from (tenants.data_secrets).
+DATA_KEY = env.text("FREEHOLD_DATA_KEY", "only-for-debugging" if DEBUG else None)
 
 # --- policy ----------------------------------------------------------------------------------------------------------
 SIGNUP = env.choice("FREEHOLD_SIGNUP", ("open", "invite", "closed"), "invite")
@@ -221,5 +228,6 @@ LOGGING: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "level=%(levelname)s logger=%(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {"httpx": {"level": "WARNING"}},  # a line for every request would be one for every look at a data server
     "root": {"handlers": ["stderr"], "level": env.text("FREEHOLD_LOG_LEVEL", "INFO")},
 }

@@ -5,8 +5,8 @@ from django.http import Http404
 from django.shortcuts import get_object_or_404
 
 from apps_catalog.models import App, Release, Revision
-from tenants.models import ApiToken, Cloud, Instance, Operation, User
-from tenants.states import InstanceState
+from tenants.models import ApiToken, Cloud, Collection, DataKey, Instance, Operation, User
+from tenants.states import CollectionState, InstanceState
 
 
 def cloud_of(user: User) -> Cloud:
@@ -21,6 +21,20 @@ def instances_of(user: User) -> QuerySet[Instance]:
 def instance_for(user: User, instance_id: str) -> Instance:
     """One of theirs, removed ones too: what became of it is still theirs to know."""
     return get_object_or_404(_instances(user), pk=instance_id)
+
+
+def collections_of(user: User) -> QuerySet[Collection]:
+    """Theirs, newest first, without those that are being removed; the app whose data one is comes along."""
+    rows = Collection.objects.filter(cloud__owner=user, state=CollectionState.ACTIVE)
+    return rows.select_related("instance__app", "cloud").order_by("-created_at")
+
+
+def collection_for(user: User, collection_id: str) -> Collection:
+    return get_object_or_404(collections_of(user), pk=collection_id)
+
+
+def data_key_for(user: User, collection_id: str, key_id: str) -> DataKey:
+    return get_object_or_404(DataKey, collection=collection_for(user, collection_id), pk=key_id)
 
 
 def operations_of(user: User) -> QuerySet[Operation]:

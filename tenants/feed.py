@@ -28,6 +28,11 @@ def revoked(sid: str) -> None:
     _write(GateChangeKind.REVOKED, sid)
 
 
+def data_changed(cloud_id: str) -> None:
+    """The cloud's collections, their keys or its data server changed. Call in the transaction that changed them."""
+    _write(GateChangeKind.DATA, cloud_id)
+
+
 def _write(kind: GateChangeKind, key: str) -> None:
     GateChange.objects.create(kind=kind, key=key)
     transaction.on_commit(partial(_nudge, key))

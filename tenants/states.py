@@ -30,6 +30,18 @@ class InstanceState(models.TextChoices):
     REMOVED = "removed"
 
 
+class DataServerState(models.TextChoices):
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class CollectionState(models.TextChoices):
+    ACTIVE = "active"
+    REMOVING = "removing"
+
+
 class WorkState(models.TextChoices):
     """Of operations and of their steps."""
 
@@ -69,6 +81,13 @@ _ARROWS: dict[type[models.TextChoices], dict[str, str]] = {
         "removing": "removed",
         "removed": "",
     },
+    DataServerState: {
+        "starting": "running stopped failed",
+        "running": "starting stopped failed",
+        "stopped": "starting running failed",
+        "failed": "starting running stopped",
+    },
+    CollectionState: {"active": "removing", "removing": ""},
     WorkState: {
         "queued": "running succeeded failed cancelled",
         "running": "succeeded failed cancelled",

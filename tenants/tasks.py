@@ -9,7 +9,7 @@ from celery import Task, current_app, shared_task
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from tenants.reconcile import builds, closing, clouds, instances, orphans, unsettled
+from tenants.reconcile import builds, closing, clouds, data_servers, fullness, instances, orphans, unsettled
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,11 @@ def reconcile_instance(instance_id: str) -> None:
 
 
 @shared_task
+def reconcile_data_server(server_id: str) -> None:
+    data_servers.reconcile(server_id)
+
+
+@shared_task
 def reconcile_build(revision_id: str) -> None:
     for waiting_id in builds.reconcile(revision_id):
         _send(reconcile_build, waiting_id)
@@ -39,6 +44,7 @@ def sweep() -> None:
     for task, found in (
         (reconcile_cloud, unsettled.clouds()),
         (reconcile_instance, unsettled.instances()),
+        (reconcile_data_server, unsettled.data_servers()),
         (reconcile_build, unsettled.builds()),
     ):
         for row_id in found:
@@ -52,6 +58,7 @@ def tidy() -> None:
     """Once a minute: report what the cluster holds without a row, drop rows that have served, follow new releases."""
     orphans.look()
     closing.look_after()
+    fullness.measure()
     unsettled.prune()
     for app_id in unsettled.apps_to_spread():
         _follow("spread", app_id)
@@ -64,6 +71,10 @@ def enqueue_cloud(cloud_id: str) -> None:
 
 def enqueue_instance(instance_id: str) -> None:
     transaction.on_commit(partial(_send, reconcile_instance, instance_id))
+
+
+def enqueue_data_server(server_id: str) -> None:
+    transaction.on_commit(partial(_send, reconcile_data_server, server_id))
 
 
 def enqueue_build_now(revision_id: str) -> None:

@@ -25,7 +25,7 @@ from k8s.specs import (
     MicroStatus,
 )
 from tenants.models import Cloud, User
-from tenants.reconcile import builds, clouds, instances, unsettled
+from tenants.reconcile import builds, clouds, data_servers, instances, unsettled
 from tenants.services import accounts, builder, publish
 
 _numbers = itertools.count(1)
@@ -210,6 +210,8 @@ def settle() -> None:
             clouds.reconcile(cloud_id)
         for instance_id in unsettled.instances():
             instances.reconcile(instance_id)
+        for server_id in unsettled.data_servers():
+            data_servers.reconcile(server_id)
         for revision_id in unsettled.builds():
             builds.reconcile(revision_id)
 

@@ -99,7 +99,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--console-host", default="freehold.localhost")
     parser.add_argument("--runtime", type=Path, help="what Python sandboxes get beside the app")
     parser.add_argument("--uv", type=Path, help="the uv program, for builds")
-    parser.add_argument("--ca-file", type=Path, help="a certificate to trust inside, beside the system's")
+    parser.add_argument(
+        "--ca-file", type=Path, action="append", default=[], help="a certificate to trust inside, beside the system's"
+    )
     parser.add_argument("--allow-net", action="append", default=[], metavar="CIDR", help="a blocked range to allow")
     parser.add_argument("--allow-unisolated", action="store_true", help="run apps without root, without isolation")
     parser.add_argument("--stop-all", action="store_true", help="stop every sandbox of this home and end")
@@ -143,9 +145,9 @@ def _copy_programs(home: NodeHome) -> Path:
     return inside
 
 
-def _trusted(home: NodeHome, ca_file: Path | None) -> Path | None:
+def _trusted(home: NodeHome, ca_files: list[Path]) -> Path | None:
     """The system's certificates and ours in one file, since every language reads exactly one."""
-    parts = [file.read_text() for file in (_SYSTEM_BUNDLE, ca_file) if file and file.exists()]
+    parts = [file.read_text() for file in (_SYSTEM_BUNDLE, *ca_files) if file.exists()]
     if not parts:
         return None
     bundle = home.root / "trusted.pem"

@@ -17,6 +17,7 @@ from k8s.local.journal import log
 from k8s.local.logfiles import LogWriter
 from k8s.local.sandbox import Interior, Record
 from k8s.local.sandbox_bwrap import TRUSTED, Mount
+from k8s.naming import FORMER_DATA_HOSTS
 from k8s.specs import InstanceSpec, MicroPhase, MicroSpec
 
 GRACE_S = 10.0  # between asking and killing
@@ -238,7 +239,7 @@ class MicroRun:
             mounts=tuple(mounts),
             limits=plan.micro.limits,
             uid=plan.uid,
-            hosts=dict.fromkeys((plan.spec.host, node.console_host), node.gate_address),
+            hosts=dict.fromkeys((plan.spec.host, node.console_host, *FORMER_DATA_HOSTS), node.gate_address),
         )
 
 

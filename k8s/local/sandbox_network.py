@@ -93,7 +93,10 @@ class Network:
 
 
 def inner_rules(gate_address: str, gate_ports: tuple[int, ...]) -> str:
-    """Rules inside a namespace: apps that bind 127.0.0.1 are reached too, and 127.0.0.1 leads to the gate."""
+    """Rules inside a namespace: apps that bind 127.0.0.1 are reached too, and 127.0.0.1 leads to the gate.
+
+    The last of `gate_ports` speaks TLS: the former platform's data hosts, named in the hosts file, are reached at 443.
+    """
     ports = ", ".join(map(str, gate_ports))
     return f"""table ip freehold {{
 chain inbound {{ type nat hook prerouting priority -100;
@@ -101,6 +104,7 @@ chain inbound {{ type nat hook prerouting priority -100;
 }}
 chain outbound {{ type nat hook output priority -100;
   ip daddr 127.0.0.0/8 tcp dport {{ {ports} }} dnat to {gate_address}
+  ip daddr {gate_address} tcp dport 443 dnat to {gate_address}:{gate_ports[-1]}
 }}
 chain leaving {{ type nat hook postrouting priority 100;
   oifname "eth0" masquerade

@@ -10,8 +10,6 @@ from k8s.manifests import pods
 from k8s.naming import Manifest
 from k8s.specs import InstanceSpec, MicroKind, MicroSpec
 
-# Names under which apps of the former platform reach their data.
-FORMER_DATA_HOSTS = ("database.deta.sh", "drive.deta.sh", "database.deta.space")
 BASE_ENV = {
     "PATH": "/usr/bin:/bin:/usr/local/bin:/opt/freehold/bin",
     "HOME": "/tmp",  # noqa: S108
@@ -139,7 +137,7 @@ def _template(spec: InstanceSpec, cell: Cell, micro: MicroSpec, token: str, atte
         volumes.append({"name": "volume", "persistentVolumeClaim": claim})
     body = pods.pod_spec(cell, naming.APPS_PRIORITY, _container(spec, cell, micro), volumes)
     if cell.gate_address:
-        body["hostAliases"] = [{"ip": cell.gate_address, "hostnames": [spec.host, *FORMER_DATA_HOSTS]}]
+        body["hostAliases"] = [{"ip": cell.gate_address, "hostnames": [spec.host, *naming.FORMER_DATA_HOSTS]}]
     return {"metadata": {"labels": labels, "annotations": annotations}, "spec": body}
 
 

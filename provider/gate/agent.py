@@ -19,7 +19,7 @@ import psycopg
 import redis
 from redis.client import PubSub
 
-from provider.gate import feed
+from provider.gate import feed, feed_data
 from provider.gate.appsession import parse_keys
 from provider.gate.proxy import Proxy, ProxyUnavailable
 
@@ -38,6 +38,7 @@ class AgentConfig:
     status_file: Path
     session_keys: dict[str, str]
     cell: str
+    data_key: str
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> AgentConfig:
@@ -51,6 +52,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> AgentConfig:
         status_file=run / "gate-agent.json",
         session_keys=parse_keys(environ["FREEHOLD_SESSION_KEYS"].split(",")),
         cell=environ.get("FREEHOLD_CELL") or "local",
+        data_key=environ["FREEHOLD_DATA_KEY"],
     )
 
 
@@ -127,13 +129,15 @@ class Agent:
         wanted: dict[str, dict[str, str]] = {"revoked": snapshot.revoked, "keys": self.config.session_keys}
         for name in feed.PLACED:
             wanted[name] = {}
-        for entries in snapshot.placements.values():
+        placements = snapshot.placements | feed_data.load(connection, self.config.cell, self.config.data_key, None)
+        for entries in placements.values():
             for name, key, value in entries:
                 wanted[name][key] = value
         wrong = {name: count for name, entries in wanted.items() if (count := self._proxy.converge(name, entries))}
         if wrong:
             log.info("gate_loaded corrected=%s", json.dumps(wrong).replace(" ", ""))
-        self.placements, self.cursor = snapshot.placements, snapshot.cursor
+        # What of the data changed between the two reads is in the feed after the cursor, and is read again.
+        self.placements, self.cursor = placements, snapshot.cursor
         self.revoked, self.compared_at = len(snapshot.revoked), time.monotonic()
         self._proxy.overwrite("loaded", self.token)
 
@@ -144,6 +148,9 @@ class Agent:
             self.revoked += 1
         if found.instances:
             self._place(found.instances, feed.load_placements(connection, self.config.cell, found.instances))
+        if found.clouds:
+            now = feed_data.load(connection, self.config.cell, self.config.data_key, found.clouds)
+            self._place(found.clouds, now)
         if found.oldest:
             self.lag_s = max(0.0, (datetime.now(UTC) - found.oldest).total_seconds())
         self.cursor = after

@@ -9,11 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from k8s.naming import FORMER_DATA_HOSTS
 from provider.gate import pages
 
 HERE = Path(__file__).resolve().parent
 # Filled by the agent over the control socket. Empty at every start, so a gate without an agent knows no host and no key.
-MAPS = ("hosts", "mounts", "upstreams", "revoked", "keys", "state")
+MAPS = (
+    *("hosts", "mounts", "upstreams", "revoked", "keys", "state"),
+    *("data", "own", "sign", "fresh", "datakeys"),  # provider/gate/feed_data.py
+)
+# Where apps reach their data: by DETA_BASE_HOST, and by what the former platform called it.
+DATA_HOSTS = ("localhost", *FORMER_DATA_HOSTS)
 
 
 @dataclass(frozen=True)
@@ -92,10 +98,12 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> GateConfig:
 def render(config: GateConfig) -> str:
     """The text of haproxy.cfg."""
     paths = {"maps": config.folder, "pages": config.folder, "lua_file": HERE / "decide.lua"}
+    paths |= {"data_lua_file": HERE / "data.lua"}
     values = vars(config) | paths | {"control_socket": config.control_socket, "inner_socket": config.inner_socket}
-    values |= {"privileges": _privileges()}
+    values |= {"privileges": _privileges(), "data_hosts": " ".join(DATA_HOSTS)}
     values["console_rules"] = _fill("console.cfg.template", values).strip()
     values["instance_rules"] = _fill("instances.cfg.template", values).rstrip()
+    values["data_rules"] = _fill("data.cfg.template", values).rstrip()
     values["frontends"] = _frontends(config, values)
     return _fill("haproxy.cfg.template", values)
 
@@ -138,7 +146,10 @@ def _frontends(config: GateConfig, values: Mapping[str, object]) -> str:
     if config.certificate is None:
         return _fill("frontend.cfg.template", {**values, **plain})
     hop = f"abns@freehold-gate-{hashlib.sha256(str(config.run).encode()).hexdigest()[:12]}"
-    ends_tls = f"ssl crt {config.certificate} alpn h2,http/1.1"
+    # The second certificate is for clients inside sandboxes that name the former platform's data hosts.
+    former = config.home / "former.pem"
+    files = (config.certificate, former) if former.exists() else (config.certificate,)
+    ends_tls = f"ssl {' '.join(f'crt {file}' for file in files)} alpn h2,http/1.1"
     binds = f"{_binds(config, config.tls_port, ends_tls)}\n  bind {hop} accept-proxy {ends_tls}"
     secure = {"name": "secure", "scheme": "https", "mode": "http", "sniff": "", "to_tls": "", "binds": binds}
     plain["to_tls"] = "use_backend to_tls if { req.payload(0,1) -m bin 16 }"

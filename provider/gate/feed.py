@@ -5,9 +5,9 @@ from datetime import datetime
 
 from psycopg import Connection, IsolationLevel
 
-# One instance's entries in the proxy's maps, as (map, key, value).
+# The entries of one instance, or of one cloud's data, in the proxy's maps, as (map, key, value).
 Placement = frozenset[tuple[str, str, str]]
-PLACED = ("upstreams", "mounts", "hosts")
+PLACED = ("upstreams", "mounts", "hosts", "data", "own", "sign", "fresh", "datakeys")
 
 # An instance that is being updated answers for as long as its old processes do.
 _OPEN_STATES = ["running", "updating"]
@@ -49,9 +49,10 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Changes:
-    """instances, sessions: ids whose rows must be read again. oldest: when the first of them was written."""
+    """instances, clouds (their data), sessions: ids whose rows must be read again. oldest: when the first was written."""
 
     instances: list[str]
+    clouds: list[str]
     sessions: list[str]
     oldest: datetime | None
 
@@ -110,6 +111,7 @@ def changes(connection: Connection, cursor: Cursor) -> tuple[Changes, Cursor]:
     rows = connection.execute(_CHANGES, asked).fetchall()
     found = Changes(
         instances=sorted({row[3] for row in rows if row[2] == "instance"}),
+        clouds=sorted({row[3] for row in rows if row[2] == "data"}),
         sessions=sorted({row[3] for row in rows if row[2] == "revoked"}),
         oldest=min((row[4] for row in rows), default=None),
     )

@@ -1,9 +1,11 @@
-"""The internal certificate authority: what makes https on this machine trusted by its own sandboxes.
+"""The internal certificate authorities: what makes https on this machine trusted by its own sandboxes.
 
-It may speak for `localhost` names only (RFC 5280 name constraints), so a person who trusts it trusts it for nothing else.
+The one that people may trust speaks for `localhost` names only (RFC 5280 name constraints), so they trust it for nothing
+else. A second one, trusted in sandboxes alone, answers for the former platform's data hosts.
 """
 
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,11 +14,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from k8s.naming import FORMER_DATA_HOSTS
 from provider.up.secretfile import write_private
 
 AUTHORITY_DAYS = 3650
 LEAF_DAYS = 397  # browsers refuse longer ones
 RENEW_DAYS = 30
+
+FORMER_DOMAINS = ("deta.sh", "deta.space")
 
 Key = ec.EllipticCurvePrivateKey
 
@@ -64,22 +69,36 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _make_authority(home: Path) -> tuple[x509.Certificate, Key]:
+@dataclass(frozen=True)
+class Files:
+    """Names of one authority's files in the home, and the domains that it may speak for."""
+
+    title: str
+    authority: str
+    leaf: str
+    domains: tuple[str, ...]
+
+
+OWN = Files("Freehold on this machine", "ca", "gate.pem", ("localhost",))
+FORMER = Files("Freehold, for its sandboxes only", "sandbox-ca", "former.pem", FORMER_DOMAINS)
+
+
+def _make_authority(home: Path, files: Files) -> tuple[x509.Certificate, Key]:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Freehold on this machine ({home})"[:64])])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{files.title} ({home})"[:64])])
     certificate = (
         _builder(name, name, key, AUTHORITY_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
-        .add_extension(x509.NameConstraints([x509.DNSName("localhost")], None), critical=True)
+        .add_extension(x509.NameConstraints([x509.DNSName(domain) for domain in files.domains], None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    write_private(home / "ca.key", _pem(key))
-    write_private(home / "ca.pem", certificate.public_bytes(serialization.Encoding.PEM))
+    write_private(home / f"{files.authority}.key", _pem(key))
+    write_private(home / f"{files.authority}.pem", certificate.public_bytes(serialization.Encoding.PEM))
     return certificate, key
 
 
-def _make_leaf(home: Path, authority: x509.Certificate, signer: Key, names: tuple[str, ...]) -> None:
+def _make_leaf(leaf: Path, authority: x509.Certificate, signer: Key, names: tuple[str, ...]) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
@@ -93,22 +112,29 @@ def _make_leaf(home: Path, authority: x509.Certificate, signer: Key, names: tupl
         .sign(signer, hashes.SHA256())
     )
     chain = certificate.public_bytes(serialization.Encoding.PEM) + authority.public_bytes(serialization.Encoding.PEM)
-    write_private(home / "gate.pem", chain + _pem(key))
+    write_private(leaf, chain + _pem(key))
 
 
 def ensure(home: Path, names: tuple[str, ...]) -> None:
-    """ca.pem, ca.key and gate.pem (certificate, chain and key as HAProxy reads them); renewed a month before their end."""
-    authority = _certificate(home / "ca.pem")
-    renewed = authority is None or not (home / "ca.key").exists()
+    """ca.pem, ca.key and gate.pem (certificate, chain and key as HAProxy reads them) for `names`, and sandbox-ca.pem,
+    sandbox-ca.key and former.pem for the former platform's hosts; renewed a month before their end."""
+    _ensure(home, OWN, names)
+    _ensure(home, FORMER, FORMER_DATA_HOSTS)
+
+
+def _ensure(home: Path, files: Files, names: tuple[str, ...]) -> None:
+    certificate, key = home / f"{files.authority}.pem", home / f"{files.authority}.key"
+    authority = _certificate(certificate)
+    renewed = authority is None or not key.exists()
     if authority is None or renewed:
-        authority, signer = _make_authority(home)
+        authority, signer = _make_authority(home, files)
     else:
-        loaded = serialization.load_pem_private_key((home / "ca.key").read_bytes(), None)
+        loaded = serialization.load_pem_private_key(key.read_bytes(), None)
         assert isinstance(loaded, ec.EllipticCurvePrivateKey)
         signer = loaded
-    leaf = _certificate(home / "gate.pem")
+    leaf = _certificate(home / files.leaf)
     if renewed or leaf is None or not _covers(leaf, names):
-        _make_leaf(home, authority, signer, names)
+        _make_leaf(home / files.leaf, authority, signer, names)
 
 
 def _covers(leaf: x509.Certificate, names: tuple[str, ...]) -> bool:

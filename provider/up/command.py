@@ -76,7 +76,8 @@ async def _up(place: home.Home, port: int, tls_port: int, elsewhere: cluster.Kub
 
 def _ensure_certificates(folder: Path) -> None:
     leaf = folder / "gate.pem"
-    if leaf.exists() and (folder / "ca.pem").exists() and time.time() - leaf.stat().st_mtime < LEAF_AGE_S:
+    known = all((folder / name).exists() for name in ("ca.pem", "gate.pem", "sandbox-ca.pem", "former.pem"))
+    if known and time.time() - leaf.stat().st_mtime < LEAF_AGE_S:
         return
     # In a process of its own: the library would cost 10 MiB for as long as the supervisor runs.
     subprocess.run((sys.executable, "-m", "provider.up.authority", str(folder), *LEAF_NAMES), cwd=SOURCE, check=True)

@@ -25,13 +25,13 @@ def arguments(home: Home, port: int, tls_port: int, console_host: str, uv: str) 
         "--gate-port": port,
         "--tls-port": tls_port,
         "--console-host": console_host,
-        "--ca-file": home.path / "ca.pem",
     }
+    trusted = [f"--ca-file={home.path / name}" for name in ("ca.pem", "sandbox-ca.pem")]
     allowed = [
         f"--allow-net={net.strip()}" for net in os.environ.get("FREEHOLD_ALLOW_NET", "").split(",") if net.strip()
     ]
     bare = [] if os.geteuid() == 0 else ["--allow-unisolated"]  # asked for in machine.check_isolation
-    return (*(str(word) for pair in pairs.items() for word in pair), *allowed, *bare)
+    return (*(str(word) for pair in pairs.items() for word in pair), *trusted, *allowed, *bare)
 
 
 def bridge_address(home: Home) -> str:

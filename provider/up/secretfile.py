@@ -15,6 +15,7 @@ def _fresh() -> dict[str, str]:
         "FREEHOLD_DB_PASSWORD": secrets.token_urlsafe(24),
         "FREEHOLD_DB_OWNER_PASSWORD": secrets.token_urlsafe(24),
         "FREEHOLD_GATE_SECRET": secrets.token_urlsafe(32),
+        "FREEHOLD_DATA_KEY": secrets.token_hex(32),
         "FREEHOLD_SESSION_KEYS": f"k{secrets.token_hex(3)}:{secrets.token_urlsafe(32)}",
     }
 

@@ -127,7 +127,12 @@ def _places(plan: Plan) -> tuple[Process, ...]:
     unpacked = home.path / "node" / "bundles"
     static = programs.static(LOOPBACK, ports.static, home.path / "store", unpacked, clears=plan.cluster is not None)
     runs = _cluster_side(plan, plan.cluster) if plan.cluster else _node(plan)
-    return (*runs, Process("static", static, bare_environment(home), probes.tcp(ports.static)))
+    packing = programs.module("provider.up.data_program", str(home.path), programs.tool("uv"))
+    return (
+        *runs,
+        Process("data-program", packing, bare_environment(home), once=True),
+        Process("static", static, bare_environment(home), probes.tcp(ports.static)),
+    )
 
 
 def _node(plan: Plan) -> tuple[Process, ...]:

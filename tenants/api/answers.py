@@ -160,6 +160,29 @@ class UploadedShape(RevisionShape):
     operation = Text()
 
 
+class CollectionShape(serializers.Serializer[Any]):
+    """instance: the app's that uses it, null for one by itself. project_id: what SDKs call it. size_bytes: lately."""
+
+    id = Text()
+    name = Text()
+    project_id = Text()
+    instance = Text(allow_null=True)
+    size_bytes = Number()
+    created_at = Moment()
+
+
+class DataKeyShape(serializers.Serializer[Any]):
+    id = Text()
+    name = Text()
+    prefix = Text()
+    created_at = Moment()
+
+
+class IssuedDataKeyShape(DataKeyShape):
+    project_id = Text()
+    key = Text()
+
+
 class InstanceSizeShape(serializers.Serializer[Any]):
     cpu_millis = Number()
     memory_mib = Number()

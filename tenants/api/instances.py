@@ -52,7 +52,7 @@ class Instances(Endpoint):
         parameters=[KEY, DRY_RUN],
     )
     def post(self, request: Request) -> Response:
-        """Install an app into one's cloud."""
+        """Install an app into one's cloud. collection: a kept one that it goes on with."""
         user, wishes = person(request), _wishes(self.body(request, NewInstance))
         if flag(request, "dry_run"):
             return Response(_plan(user, wishes))
@@ -146,6 +146,8 @@ class OneOperation(Endpoint):
 
 def _wishes(sent: Document) -> dict[str, Any]:
     wishes = {"app_slug": sent.pop("app"), "release_id": sent.pop("release", None), **sent}
+    if "collection" in wishes:
+        wishes["collection_id"] = wishes.pop("collection")
     if "size" in wishes:
         wishes["size"] = Size(**wishes["size"])
     return wishes

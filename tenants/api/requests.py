@@ -53,6 +53,11 @@ class NewInstance(Strict):
     config = _texts()
     size = SizeField(required=False)
     channel = serializers.CharField(max_length=10, required=False)
+    collection = serializers.CharField(max_length=40, required=False)
+
+
+class Named(Strict):
+    name = serializers.CharField(max_length=60)
 
 
 class InstanceChanges(Strict):

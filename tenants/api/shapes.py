@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from apps_catalog.models import App, AppReport, Release, Revision
-from tenants.models import ApiToken, Cloud, Instance, Operation, Quota, User
+from tenants.models import ApiToken, Cloud, Collection, DataKey, Instance, Operation, Quota, User
 from tenants.representation import instance_document, moment, operation_document, revision_document
 from tenants.services.adoption import Adoption
 from tenants.services.instances import InstallPlan
@@ -59,6 +59,21 @@ def token_document(token: ApiToken) -> Document:
         "last_used_at": moment(token.last_used_at),
         "expires_at": moment(token.expires_at),
     }
+
+
+def collection_document(collection: Collection) -> Document:
+    return {
+        "id": collection.pk,
+        "name": collection.name,
+        "project_id": collection.project_id,
+        "instance": collection.instance_id,
+        "size_bytes": collection.size_bytes,
+        "created_at": moment(collection.created_at),
+    }
+
+
+def data_key_document(key: DataKey) -> Document:
+    return {"id": key.pk, "name": key.name, "prefix": key.prefix, "created_at": moment(key.created_at)}
 
 
 def app_document(app: App) -> Document:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from tenants.api import accounts, catalog, clouds, instances, projects, updates
+from tenants.api import accounts, catalog, clouds, collections, instances, projects, updates
 
 urlpatterns = [
     path("accounts/", accounts.Accounts.as_view()),
@@ -22,6 +22,10 @@ urlpatterns = [
     path("instances/<slug:instance_id>/rollback/", updates.Rollback.as_view()),
     path("operations/", instances.Operations.as_view()),
     path("operations/<slug:operation_id>/", instances.OneOperation.as_view()),
+    path("collections/", collections.Collections.as_view()),
+    path("collections/<slug:collection_id>/", collections.OneCollection.as_view()),
+    path("collections/<slug:collection_id>/keys/", collections.DataKeys.as_view()),
+    path("collections/<slug:collection_id>/keys/<slug:key_id>/", collections.OneDataKey.as_view()),
     path("projects/", projects.Projects.as_view()),
     path("projects/<slug:slug>/", projects.Project.as_view()),
     path("projects/<slug:slug>/adoption/", projects.Adoption.as_view()),

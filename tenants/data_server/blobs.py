@@ -81,6 +81,7 @@ class Blobs:
 
     def adopt(self, file: Path, name: str) -> None:
         """Give a finished file of the same file system a place here too. Safe to repeat."""
+        os.utime(file)  # it may be older than this process: the sweep would take it for an orphan before it has its row
         target = self.path(name)
         disk.make(target.parent)
         with contextlib.suppress(FileExistsError):

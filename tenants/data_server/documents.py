@@ -12,6 +12,7 @@ from tenants.data_server.errors import Refused
 ITEM_BYTES = 400 * 1024
 BATCH_BYTES = 16 * 1024 * 1024
 BATCH_ITEMS = 25
+CONTAINERS = 1_000_000  # an empty list is two bytes of text and sixty of memory
 DEPTH = 200  # SQLite's own limit is 1000, Python's recursion less than that
 EXPIRES = "__expires"
 _KEY_LETTERS = string.ascii_lowercase + string.digits
@@ -39,6 +40,8 @@ class EmptyName(Refused):
 
 def parse_json(body: bytes) -> Any:
     """Raises Refused for anything that is not strict JSON in UTF-8, NaN and Infinity included."""
+    if body.count(b"[") + body.count(b"{") > CONTAINERS:
+        raise Refused(f"The body holds more than {CONTAINERS:,} lists and objects")
     try:
         return json.loads(body.decode(), parse_constant=_no_constant)
     except RecursionError:

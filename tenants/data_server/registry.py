@@ -175,15 +175,19 @@ class Registry:
     # --- using one ---
 
     @contextlib.contextmanager
-    def using(self, project_id: str) -> Iterator[Collection]:
-        """The collection, which stays open meanwhile. Raises NotFound, Full where it cannot even be opened."""
-        release, collection = self.enter(project_id)
+    def using(self, project_id: str, *, counts: bool = True) -> Iterator[Collection]:
+        """The collection, which stays open meanwhile. Raises NotFound, Full where it cannot even be opened.
+
+        counts: as use, which keeps it open for a while longer.
+        """
+        release, collection = self.enter(project_id, counts=counts)
         try:
             yield collection
         finally:
             release()
 
-    def enter(self, project_id: str) -> tuple[Callable[[], None], Collection]:
+    def enter(self, project_id: str, *, counts: bool = True) -> tuple[Callable[[], None], Collection]:
+        """Like `using`, until the function returned is called, once."""
         entry = self._entries.get(project_id)
         if entry is None:
             raise NotFound("There is no such collection")
@@ -191,8 +195,7 @@ class Registry:
             self._close_some(_OPEN - 1)
             entry.collection = self._open(project_id)
         entry.users += 1
-        entry.collection.last_used = time.monotonic()
-        return lambda: self._leave(entry), entry.collection
+        return lambda: self._leave(entry, counts), entry.collection
 
     async def keep_house(self) -> None:
         """What can wait: expired items, stale uploads, unnamed blobs; closing what is not used. Never raises."""
@@ -200,7 +203,7 @@ class Registry:
             if entry.collection is None and project_id in self._swept:
                 continue
             try:
-                with self.using(project_id) as collection:
+                with self.using(project_id, counts=False) as collection:
                     if project_id not in self._swept:
                         await collection.sweep(self.started)
                         self._swept.add(project_id)
@@ -215,9 +218,9 @@ class Registry:
                 log.exception("event=housekeeping_failed collection=%s", project_id)
         self._close_some(_OPEN, idle_s=_IDLE_S)
 
-    def _leave(self, entry: _Entry) -> None:
+    def _leave(self, entry: _Entry, counts: bool) -> None:
         entry.users -= 1
-        if entry.collection is not None:
+        if counts and entry.collection is not None:
             entry.collection.last_used = time.monotonic()
         if not entry.users:
             for waiting in entry.waiting:

@@ -16,7 +16,7 @@ Headers = list[tuple[bytes, bytes]]
 
 JSON = b"application/json"
 # What is still taken of a body that is refused, so that clients which send first and listen later get the answer.
-_DRAINED_BYTES = 2 * 1024 * 1024
+_DRAINED_BYTES = 12 * 1024 * 1024
 _DRAIN_S = 2.0
 
 

@@ -1,5 +1,6 @@
 from tenants.models.access import ApiToken, IdempotencyRecord
 from tenants.models.clouds import Cell, Cloud, Installation, Plan, Quota
+from tenants.models.data import Collection, DataKey, DataServer
 from tenants.models.gate import AppSignIn, GateChange, GateChangeKind, RevokedSession, SignInCode
 from tenants.models.instances import HOLDING_COMPUTE, Instance, InstanceMicro, Wanted
 from tenants.models.operations import Event, Operation, OperationKind, OperationStep
@@ -11,6 +12,9 @@ __all__ = [
     "AppSignIn",
     "Cell",
     "Cloud",
+    "Collection",
+    "DataKey",
+    "DataServer",
     "Event",
     "GateChange",
     "GateChangeKind",

@@ -19,6 +19,7 @@ class CurrentTransaction(Func):
 class GateChangeKind(models.TextChoices):
     INSTANCE = "instance"  # key: instance id; its host or upstreams may have changed
     REVOKED = "revoked"  # key: sid of a console session that ended
+    DATA = "data"  # key: cloud id; its collections, keys or data server may have changed
 
 
 class GateChange(models.Model):

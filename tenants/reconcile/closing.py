@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from k8s.errors import ClusterError, Temporary
 from tenants import steps
-from tenants.models import Cloud, Operation, OperationKind
+from tenants.models import Cloud, DataServer, Operation, OperationKind
 from tenants.reconcile import cluster, erasure, farewell
-from tenants.states import CloudState, InstanceState, WorkState
+from tenants.states import CloudState, DataServerState, InstanceState, WorkState
 
 log = logging.getLogger(__name__)
 LOOK_AGAIN_S = 2.0
@@ -43,6 +43,8 @@ def _stop(cloud: Cloud, operation: Operation) -> None:
     steps.start(operation, "stop")
     _end_builds(cloud)
     if cloud.instances.exclude(state=InstanceState.REMOVED).filter(observed_generation__lt=F("generation")).exists():
+        return
+    if DataServer.objects.filter(cloud=cloud).exclude(state=DataServerState.STOPPED).exists():
         return
     farewell.announce_date(cloud)
     with transaction.atomic():

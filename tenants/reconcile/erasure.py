@@ -16,6 +16,8 @@ from tenants.models import (
     ApiToken,
     AppSignIn,
     Cloud,
+    Collection,
+    DataServer,
     IdempotencyRecord,
     Instance,
     Operation,
@@ -46,6 +48,7 @@ def _forget_rows(cloud: Cloud, owner: User, operation: Operation) -> None:
     if row.state != CloudState.CLOSING:
         return
     _forget_instances(row)
+    _forget_data(row)
     erasing.withdraw(owner.pk, kept=_installed_by_others(cloud))
     _forget_person(owner)
     move(row, CloudState.CLOSED, closed_at=timezone.now(), observed_generation=row.generation)
@@ -71,6 +74,13 @@ def _forget_instances(cloud: Cloud) -> None:
         feed.changed(instance.pk)
     blank = {"config": {}, "log_tail": "", "state_reason": "", "update_error": "", "alias": "erased"}
     cloud.instances.update(retry_at=None, reverts=False, previous_revision=None, previous_release=None, **blank)
+
+
+def _forget_data(cloud: Cloud) -> None:
+    """What the rows described went with the namespace."""
+    Collection.objects.filter(cloud=cloud).delete()
+    DataServer.objects.filter(cloud=cloud).delete()
+    feed.data_changed(cloud.pk)
 
 
 def _forget_person(owner: User) -> None:

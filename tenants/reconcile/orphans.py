@@ -10,7 +10,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from k8s.errors import ClusterError
-from tenants.models import Cloud, Event, Instance
+from tenants.models import Cloud, DataServer, Event, Instance
 from tenants.reconcile import cluster
 from tenants.states import InstanceState
 
@@ -32,6 +32,9 @@ def _look(cell: str, held: list[tuple[str, str]]) -> None:
         Instance.objects.filter(pk__in=[instance_id for _, instance_id in held])
         .exclude(state=InstanceState.REMOVED)
         .values_list("cloud_id", "pk")
+    )
+    known |= set(
+        DataServer.objects.filter(pk__in=[instance_id for _, instance_id in held]).values_list("cloud_id", "pk")
     )
     for cloud_id, instance_id in held:
         if (cloud_id, instance_id) not in known:

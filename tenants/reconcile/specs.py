@@ -1,13 +1,20 @@
-"""Rows → what the cluster port takes. Pure: the same rows give the same spec."""
+"""Rows → what the cluster port takes. The same rows give the same spec."""
+
+from django.conf import settings
 
 from apps_catalog.blueprint import PROCESS, Part, blueprint_of, spacefile_of
 from apps_catalog.build import plan
 from apps_catalog.models import Revision
 from k8s.specs import BuildMicro, BuildSpec, CloudSpec, InstanceSpec, Limits, MicroKind, MicroSpec, VolumeSpec
 from tenants.addresses import authority
-from tenants.models import Cloud, Instance, Wanted
+from tenants.data_secrets import cloud_secrets
+from tenants.data_server import keys
+from tenants.models import Cloud, Collection, DataServer, Instance, Wanted
 from tenants.sizes import Size, size_of, size_of_part
 from tenants.states import CloudState
+
+DATA_SERVER_LIMITS = Limits(cpu_millis=1000, memory_mib=256, processes=64)
+SMALLEST_VOLUME_MIB = 256
 
 
 def cloud_spec(cloud: Cloud) -> CloudSpec:
@@ -41,6 +48,43 @@ def instance_spec(instance: Instance) -> InstanceSpec:
         volume=volume,
         restart=instance.restart,
     )
+
+
+def data_server_spec(server: DataServer, program: str) -> InstanceSpec:
+    """`server` with its cloud and plan. program: digest of the artifact that data servers run."""
+    cloud = server.cloud
+    secrets = cloud_secrets(settings.DATA_KEY, cloud.pk)
+    micro = MicroSpec(
+        name="data",
+        kind=MicroKind.PROCESS,
+        engine="python3.11",
+        root="data/app",
+        command="exec python3 -m tenants.data_program",
+        python_path=("data/deps",),
+        env={
+            "FREEHOLD_DATA_MASTER": secrets.master.hex(),
+            "FREEHOLD_DATA_GATE": secrets.gate.hex(),
+            "FREEHOLD_DATA_ADMIN": secrets.admin,
+        },
+        limits=DATA_SERVER_LIMITS,
+    )
+    return InstanceSpec(
+        cloud_id=cloud.pk,
+        namespace=cloud.namespace,
+        instance_id=server.pk,
+        generation=server.generation,
+        replicas=1 if cloud.state == CloudState.ACTIVE else 0,
+        artifact=program,
+        host=f"{server.pk}.invalid",  # it has no address of its own
+        micros=(micro,),
+        volume=VolumeSpec("/data", max(cloud.quota.storage_mib, SMALLEST_VOLUME_MIB)),
+    )
+
+
+def derived_key(collection: Collection) -> str:
+    """What the micros of the collection's instance get. Made again each time; a new key_version ends the old one."""
+    master = cloud_secrets(settings.DATA_KEY, collection.cloud_id).master
+    return keys.derived_key(master, collection.project_id, str(collection.instance_id), collection.key_version)
 
 
 def build_spec(cloud: Cloud, revision: Revision) -> BuildSpec:
@@ -82,4 +126,17 @@ def _environment(instance: Instance, part: Part) -> dict[str, str]:
         "DETA_SPACE_APP_HOSTNAME": authority(instance.host),
         "DETA_SPACE_APP_MICRO_NAME": part.name,
         "DETA_SPACE_APP_MICRO_TYPE": "normal" if part.mount else "primary",
+        **_data_environment(instance),
+    }
+
+
+def _data_environment(instance: Instance) -> dict[str, str]:
+    """How the former platform's clients find the instance's collection."""
+    collection = Collection.objects.filter(instance=instance).first()
+    if collection is None:
+        return {}
+    return {
+        "DETA_PROJECT_KEY": derived_key(collection),
+        "DETA_BASE_HOST": settings.DATA_HOST,
+        "DETA_DRIVE_HOST": settings.DATA_HOST,
     }

@@ -21,6 +21,7 @@ from tenants.models import (
 )
 from tenants.reconcile import again
 from tenants.reconcile.clouds import LIVING, MAKING
+from tenants.reconcile.data_servers import unsettled as data_server_rows
 from tenants.states import CloudState, InstanceState, RevisionState
 
 AT_ONCE = 1000  # a sweep enqueues at most so many of each; the next one comes in seconds
@@ -45,6 +46,10 @@ def instances() -> list[str]:
     found.update(refused.values_list("pk", flat=True)[:AT_ONCE])
     due = Operation.objects.filter(_due(), instance__isnull=False)
     return [*found.union(due.values_list("instance_id", flat=True)[:AT_ONCE])]
+
+
+def data_servers() -> list[str]:
+    return list(data_server_rows().values_list("pk", flat=True)[:AT_ONCE])
 
 
 def builds() -> list[str]:

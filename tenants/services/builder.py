@@ -82,7 +82,9 @@ def _install(cloud: Cloud, revision: Revision) -> Operation:
     needs = needs_of(blueprint, Size())
     quota.require(cloud, needs)
     alias = alias_from(revision.app.name)[: alias_limit() - len(SUFFIX)].rstrip("-") + SUFFIX
-    instance = write_instance(cloud, revision, blueprint, alias=alias, is_builder=True, **columns(needs))
+    instance = write_instance(
+        cloud, revision, blueprint, alias=alias, collection_id=None, is_builder=True, **columns(needs)
+    )
     operation = steps.open_operation(
         OperationKind.INSTALL,
         cloud,

@@ -10,10 +10,10 @@ from django.utils import timezone
 from tenants import feed, steps
 from tenants.errors import Conflict
 from tenants.live import announce
-from tenants.models import ApiToken, Cloud, Event, Instance, Operation, OperationKind, User, Wanted
+from tenants.models import ApiToken, Cloud, DataServer, Event, Instance, Operation, OperationKind, User, Wanted
 from tenants.services import instances, sessions
 from tenants.states import CloudState, InstanceState, RevisionState, WorkState, move
-from tenants.tasks import enqueue_cloud, enqueue_instance
+from tenants.tasks import enqueue_cloud, enqueue_data_server, enqueue_instance
 
 CLOSE_STEPS = (
     ("dark", "Close every address and end every session"),
@@ -100,4 +100,8 @@ def _touch_instances(cloud: Cloud) -> None:
     for instance_id in ids:
         feed.changed(instance_id)
         enqueue_instance(instance_id)
+    for server_id in DataServer.objects.filter(cloud=cloud).values_list("pk", flat=True):
+        DataServer.objects.filter(pk=server_id).update(generation=F("generation") + 1)
+        enqueue_data_server(server_id)
+    feed.data_changed(cloud.pk)
     announce(cloud.pk, cloud.pk)

@@ -6,7 +6,7 @@ from django.db.models import F
 
 from apps_catalog.identifiers import random_letters
 from tenants.live import announce
-from tenants.models import Cell, Cloud, Event, Operation, OperationKind, Plan, Quota, User
+from tenants.models import Cell, Cloud, DataServer, Event, Operation, OperationKind, Plan, Quota, User
 from tenants.services.installation import prepare
 from tenants.steps import open_operation
 from tenants.tasks import enqueue_cloud
@@ -50,6 +50,7 @@ def set_quota(
         locked.generation += 1
     locked.save(update_fields=["cpu_millis", "memory_mib", "storage_mib", "instances_limit", "generation"])
     if locked.quota != before:
+        DataServer.objects.filter(cloud=locked).update(generation=F("generation") + 1)  # the sweep brings it the limit
         _tell_of_quota(actor, locked, before)
     return locked
 
@@ -59,6 +60,7 @@ def plan_changed(plan: Plan) -> int:
     """The figures of a plan were edited: bring every cloud on it in line. Returns how many."""
     ids = list(Cloud.objects.filter(plan=plan).values_list("pk", flat=True))
     Cloud.objects.filter(pk__in=ids).update(generation=F("generation") + 1)
+    DataServer.objects.filter(cloud_id__in=ids).update(generation=F("generation") + 1)
     for cloud_id in ids:
         enqueue_cloud(cloud_id)
     return len(ids)

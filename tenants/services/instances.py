@@ -17,6 +17,7 @@ from tenants.live import announce
 from tenants.models import Cloud, Instance, InstanceMicro, Operation, OperationKind, Quota, User, Wanted
 from tenants.reconcile import versions
 from tenants.services import quota
+from tenants.services.collections import give_collection, kept_collection, take_collection
 from tenants.sizes import Size, columns, needs_of
 from tenants.states import InstanceState, move
 from tenants.tasks import enqueue_instance
@@ -55,6 +56,7 @@ class InstallPlan:
     config: dict[str, str]
     needs: Quota
     channel: str
+    collection_id: str | None = None
 
 
 def plan_install(
@@ -66,9 +68,12 @@ def plan_install(
     config: Mapping[str, Any] | None = None,
     size: Size | None = None,
     channel: str | None = None,
+    collection_id: str | None = None,
 ) -> InstallPlan:
     """Check everything about an install but the quota; writes nothing. Raises Refused naming the field, or Http404."""
     app = access.app_for(actor, app_slug)
+    if collection_id is not None:
+        kept_collection(access.cloud_of(actor), collection_id)
     release = release_of(app, release_id, Channel(_channel(channel)))
     if release is None:
         field = "release" if release_id else "channel"
@@ -82,6 +87,7 @@ def plan_install(
         config=check_config(blueprint, config or {}),
         needs=needs_of(blueprint, _size(size)),
         channel=_channel(channel),
+        collection_id=collection_id,
     )
 
 
@@ -95,14 +101,24 @@ def install_app(
     config: Mapping[str, Any] | None = None,
     size: Size | None = None,
     channel: str | None = None,
+    collection_id: str | None = None,
 ) -> tuple[Instance, Operation]:
-    """Write a new instance of the app's newest (or the named) release into the actor's cloud.
+    """Write a new instance of the app's newest (or the named) release into the actor's cloud, with its collection.
+
+    collection_id: a kept one that it goes on with; None: a new one.
 
     Raises QuotaExceeded before anything is written, Refused naming the field, Conflict for a cloud that takes nothing.
     Twice makes two: callers who may be repeated go through `idempotency.once`.
     """
     plan = plan_install(
-        actor, app_slug=app_slug, release_id=release_id, alias=alias, config=config, size=size, channel=channel
+        actor,
+        app_slug=app_slug,
+        release_id=release_id,
+        alias=alias,
+        config=config,
+        size=size,
+        channel=channel,
+        collection_id=collection_id,
     )
     cloud = quota.lock(access.cloud_of(actor).pk)
     quota.require(cloud, plan.needs)
@@ -164,10 +180,13 @@ def change_instance(
 
 @transaction.atomic
 def remove_instance(actor: User, instance: Instance, *, delete_data: bool = False) -> Operation:
-    """Take it away; its volume is kept unless `delete_data`. Again: the operation that is removing it, or did.
+    """Take it away; its volume and its collection are kept unless `delete_data`.
+
+    Again: the operation that is removing it, or did.
 
     Raises Conflict if it is being removed with the other answer to what happens to its data.
     """
+    Cloud.objects.select_for_update(of=("self",)).get(pk=instance.cloud_id)  # clouds before instances
     locked = lock(instance)
     if locked.wanted == Wanted.REMOVED:
         if locked.delete_data != delete_data:
@@ -177,6 +196,7 @@ def remove_instance(actor: User, instance: Instance, *, delete_data: bool = Fals
         steps.cancel(other, "The app was removed.")
     changes = {"wanted": Wanted.REMOVED, "delete_data": delete_data, "generation": locked.generation + 1}
     move(locked, InstanceState.REMOVING, actor=actor.pk, state_reason="", **changes)
+    take_collection(actor, locked, delete_data=delete_data)
     return _open_removal(actor, locked)
 
 
@@ -225,13 +245,23 @@ def _write(cloud: Cloud, plan: InstallPlan) -> Instance:
         alias=plan.alias,
         config=plan.config,
         channel=plan.channel,
+        collection_id=plan.collection_id,
         **columns(plan.needs),
     )
 
 
-def write_instance(cloud: Cloud, revision: Revision, blueprint: Blueprint, *, alias: str, **row: Any) -> Instance:
-    """A new instance with its micros. The caller holds the cloud's lock and has asked its quota."""
+def write_instance(
+    cloud: Cloud,
+    revision: Revision,
+    blueprint: Blueprint,
+    *,
+    alias: str,
+    collection_id: str | None = None,
+    **row: Any,
+) -> Instance:
+    """A new instance with its micros and its collection. The caller holds the cloud's lock and has asked its quota."""
     instance = _insert(cloud, revision, alias, row)
+    give_collection(cloud, instance, collection_id)
     InstanceMicro.objects.bulk_create(versions.micro_rows(instance, revision, blueprint))
     return instance
 

@@ -2,13 +2,14 @@
 
 from dataclasses import fields
 
-from django.db.models import Count, Q, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import BigIntegerField, Count, F, Q, Sum
+from django.db.models.functions import Coalesce, Greatest
 
 from tenants.errors import Conflict, QuotaExceeded
 from tenants.models import HOLDING_COMPUTE, Cloud, Quota
 from tenants.states import CloudState, InstanceState
 
+MIB = 1024 * 1024
 _WORDS = {
     "cpu_millis": ("processor time", "thousandths of a core"),
     "memory_mib": ("memory", "MiB"),
@@ -33,7 +34,10 @@ def lock(cloud_id: str) -> Cloud:
 
 
 def use_of(cloud: Cloud) -> Quota:
-    """What its instances take, by the database: the sleeping ones' compute is free, the removed ones' everything."""
+    """What its instances and its data take, by the database: the sleeping ones' compute is free, the removed ones' too.
+
+    An instance counts with its allowance of storage; its collection only with what goes beyond, a kept one with all.
+    """
     there = ~Q(state=InstanceState.REMOVED)
     awake = Q(state__in=HOLDING_COMPUTE)
     sums = cloud.instances.aggregate(
@@ -42,7 +46,15 @@ def use_of(cloud: Cloud) -> Quota:
         storage_mib=Coalesce(Sum("storage_mib", filter=there), 0),
         instances=Count("pk", filter=there),
     )
+    sums["storage_mib"] += _beyond_mib(cloud)
     return Quota(**sums)
+
+
+def _beyond_mib(cloud: Cloud) -> int:
+    allowance = Coalesce(F("instance__storage_mib") * MIB, 0)
+    beyond = Greatest(F("size_bytes") - allowance, 0, output_field=BigIntegerField())
+    found = cloud.collections.aggregate(beyond=Coalesce(Sum(beyond), 0, output_field=BigIntegerField()))["beyond"]
+    return -(-int(found) // MIB)
 
 
 def after(cloud: Cloud, needed: Quota) -> Quota:

@@ -14,7 +14,7 @@ from tenants.errors import Refused
 from tenants.models import ApiToken, User
 
 # What a token may do. "*" is everything but the operator's; "read" every GET; the others changes of one kind.
-SCOPES = ("*", "read", "cloud", "instances", "projects", "tokens")
+SCOPES = ("*", "read", "cloud", "instances", "projects", "collections", "tokens")
 OPERATOR_SCOPES = ("operator:*", "operator:read")
 MAX_TOKENS = 100
 _USED_EVERY = timedelta(minutes=1)

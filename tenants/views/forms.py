@@ -93,6 +93,7 @@ class TokenForm(OnceForm):
             ("read", "read everything, change nothing"),
             ("instances", "install, restart and remove apps"),
             ("projects", "push and release projects"),
+            ("collections", "make collections and keys to them"),
         ],
     )
     ends = forms.ChoiceField(
@@ -105,6 +106,14 @@ class TokenForm(OnceForm):
     def expires_at(self) -> datetime | None:
         days = self.cleaned_data["ends"]
         return timezone.now() + timedelta(days=int(days)) if days else None
+
+
+class CollectionForm(OnceForm):
+    name = forms.CharField(max_length=60, help_text="What you will call it.")
+
+
+class DataKeyForm(OnceForm):
+    name = forms.CharField(max_length=60, help_text="Who or what gets it, so that you know which to revoke.")
 
 
 class ProjectForm(OnceForm):

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from apps_catalog.views import app_icon, catalog, developer, spacefile_schema
-from tenants.views import account, apps, closing, clouds, home, instances, operations, projects, versions
+from tenants.views import account, apps, closing, clouds, collections, home, instances, operations, projects, versions
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -24,6 +24,11 @@ urlpatterns = [
     path("operations/<str:operation_id>/", operations.operation, name="operation"),
     path("operations/<str:operation_id>/retry/", operations.retry, name="operation_retry"),
     path("cloud/", clouds.cloud, name="cloud"),
+    path("collections/", collections.collections, name="collections"),
+    path("collections/<str:collection_id>/", collections.collection, name="collection"),
+    path("collections/<str:collection_id>/remove/", collections.remove, name="collection_remove"),
+    path("collections/<str:collection_id>/keys/", collections.create_key, name="data_key_create"),
+    path("collections/<str:collection_id>/keys/<str:key_id>/revoke/", collections.revoke_key, name="data_key_revoke"),
     path("projects/", projects.projects, name="projects"),
     path("projects/<slug:slug>/", projects.project, name="project"),
     path("projects/<slug:slug>/releases/", projects.release, name="project_release"),

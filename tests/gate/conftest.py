@@ -119,6 +119,7 @@ def _environment(home: Path, run: Path, ports: dict[str, int]) -> dict[str, str]
         "FREEHOLD_LIVE_ADDR": f"127.0.0.1:{ports['live']}",
         "FREEHOLD_STATIC_ADDR": f"127.0.0.1:{ports['static']}",
         "FREEHOLD_GATE_SECRET": settings.GATE_SECRET,
+        "FREEHOLD_DATA_KEY": settings.DATA_KEY,
         "FREEHOLD_SESSION_KEYS": ",".join(settings.SESSION_KEYS),
     }
 

@@ -82,9 +82,12 @@ class Person:
         files = {"bundle": ("bundle.zip", bundle, "application/zip")}
         return self.api.post(f"projects/{slug}/revisions/", files=files, data=fields, timeout=120)
 
-    def build(self, slug: str, files: Mapping[str, str | bytes], limit_s: float = 300) -> Document:
-        """Upload and wait until the revision is ready or failed. It is not run in this person's own copy."""
-        answer = self.upload(slug, zipped(files), install="false")
+    def build(self, slug: str, files: Mapping[str, str | bytes], limit_s: float = 300, **fields: str) -> Document:
+        """Upload and wait until the revision is ready or failed. It is not run in this person's own copy.
+
+        fields: what else is said of the upload.
+        """
+        answer = self.upload(slug, zipped(files), install="false", **fields)
         assert answer.status_code == 202, answer.text
 
         def look() -> Document | None:
@@ -93,10 +96,10 @@ class Person:
 
         return until(look, limit_s, "a finished build")
 
-    def publish(self, name: str, files: Mapping[str, str | bytes], *, listed: bool = False) -> str:
+    def publish(self, name: str, files: Mapping[str, str | bytes], *, listed: bool = False, **fields: str) -> str:
         """A new project, built and released. Returns its slug."""
         slug = str(self.call("POST", "projects/", json={"name": name})["slug"])
-        revision = self.build(slug, files)
+        revision = self.build(slug, files, **fields)
         log = self.api.get(f"projects/{slug}/revisions/{revision['id']}/logs/").text
         assert revision["state"] == "ready", log
         body = {"revision": revision["id"], "version": "1.0.0", "notes": "", "channel": "stable", "listed": listed}

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import httpx
 
+from k8s.local.layout import network_plan
 from provider.cli.transport import LocalhostTransport
 from provider.up.home import run_folder
 from tests.free_ports import free_port
@@ -147,6 +148,12 @@ class Stack:
         needle = f"DETA_SPACE_APP_HOSTNAME={host}".encode()
         found = {_pid_namespace(pid) for pid in all_processes() if needle in _bytes(pid, "environ")} - {""}
         return sorted(f"{name} {min(map(_started, _inside(name)), default=0)}" for name in found)
+
+    def running_in_sandboxes(self, module: str) -> list[int]:
+        """Processes of this home's sandboxes that run a Python module by its name."""
+        own = f"freehold-{network_plan(self.home / 'node').key}".encode()
+        found = [pid for pid in all_processes() if command(pid).endswith(f"-m {module}")]
+        return [pid for pid in found if own in _bytes(pid, "cgroup")]
 
     def strays(self) -> list[str]:
         """Orphans that came to the supervisor (it is a subreaper), processes of an earlier one, sandboxes' folders and

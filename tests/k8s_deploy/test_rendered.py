@@ -36,6 +36,7 @@ STORES = {
     "DATABASE_URL": "postgresql://freehold:secret@db.example:5432/freehold",
     "REDIS_URL": "redis://redis.example:6379/0",
     "FREEHOLD_SESSION_KEYS": "k1:" + "s" * 40,
+    "FREEHOLD_DATA_KEY": "d" * 64,
     "FREEHOLD_FIELD_KEY": base64.urlsafe_b64encode(b"k" * 32).decode(),
 }
 
@@ -220,7 +221,7 @@ def test_no_pod_is_told_a_secret_that_it_does_not_need() -> None:
     }
     assert told["static"] == told["bundles"] == set()
     assert told["gate"] == {"FREEHOLD_GATE_SECRET"}
-    assert told["gate-agent"] == {"DATABASE_URL", "REDIS_URL", "FREEHOLD_SESSION_KEYS"}
+    assert told["gate-agent"] == {"DATABASE_URL", "REDIS_URL", "FREEHOLD_SESSION_KEYS", "FREEHOLD_DATA_KEY"}
     key = {name for name, pod in pods().items() if any(v["name"] == "bundle-key" for v in pod["spec"]["volumes"])}
     assert key == {"live", "worker", "observer", "bundles"}
 

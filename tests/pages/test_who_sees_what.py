@@ -7,7 +7,7 @@ from django.urls import URLPattern
 
 from apps_catalog.models import Release, Revision
 from provider.pages.urls import urlpatterns
-from tenants.models import InstanceMicro
+from tenants.models import Collection, DataKey, InstanceMicro
 from tests.pages.conftest import SPACEFILE, Person, install, operation_of
 
 LOGIN = "/accounts/login/"
@@ -32,6 +32,11 @@ EXPECTED: dict[str, tuple[int | None, int, int, int]] = {
     "operation": (None, 200, 404, 404),
     "operation_retry": (None, 405, 405, 405),
     "cloud": (None, 200, 200, 200),
+    "collections": (None, 200, 200, 200),
+    "collection": (None, 200, 404, 404),
+    "collection_remove": (None, 200, 404, 404),
+    "data_key_create": (None, 302, 404, 404),
+    "data_key_revoke": (None, 405, 405, 405),
     "projects": (None, 200, 200, 200),
     "project": (None, 200, 404, 404),
     "project_release": (None, 302, 302, 302),
@@ -65,7 +70,11 @@ def addresses(ada: Person, notes: Release) -> dict[str, str]:
     from tests.pages.conftest import release_app
 
     own = release_app(ada.user, "garden")
+    collection = Collection.objects.create(cloud=ada.cloud, name="diary")
+    key = DataKey.objects.create(collection=collection, name="k", prefix="x", sha256="a" * 64, generation=1)
     return {
+        "collection_id": collection.pk,
+        "key_id": key.pk,
         "instance_id": instance.pk,
         "operation_id": operation.pk,
         "slug": "notes",
@@ -113,6 +122,7 @@ def test_a_page_answers_each_kind_of_visitor_as_it_should(
     [
         *("instance_restart", "instance_remove", "instance_update", "instance_rollback", "instance_follow"),
         *("instance_settings", "operation_retry", "release_change", "project_change"),
+        *("collection_remove", "data_key_create", "data_key_revoke"),
     ],
 )
 def test_a_stranger_changes_nothing_and_learns_nothing(

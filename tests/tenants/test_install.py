@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.http import Http404
 
@@ -11,6 +12,7 @@ from k8s.specs import MicroPhase
 from tenants.errors import QuotaExceeded, Refused
 from tenants.models import Event, GateChange, Instance, InstanceMicro, Operation
 from tenants.reconcile import instances as reconciler
+from tenants.reconcile.specs import derived_key
 from tenants.services import clouds
 from tenants.services.instances import Size, install_app
 from tenants.services.quota import use_of
@@ -72,6 +74,9 @@ def test_what_the_cluster_gets_is_what_rows_and_manifest_say(cluster: MemoryClus
         "DETA_SPACE_APP_HOSTNAME": f"{instance.host}:8000",
         "DETA_SPACE_APP_MICRO_NAME": "main",
         "DETA_SPACE_APP_MICRO_TYPE": "primary",
+        "DETA_PROJECT_KEY": derived_key(instance.collection),
+        "DETA_BASE_HOST": settings.DATA_HOST,
+        "DETA_DRIVE_HOST": settings.DATA_HOST,
     }
     assert (main.limits.cpu_millis, main.limits.memory_mib) == (200, 512)
     assert (pages.kind, pages.env) == ("static", {})

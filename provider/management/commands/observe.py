@@ -14,7 +14,8 @@ from django.db import Error, close_old_connections, connection
 from k8s.errors import ClusterError
 from k8s.specs import Change
 from provider.pulse import touch
-from tenants.reconcile import advisory, builds, cluster, instances
+from tenants.models import DataServer
+from tenants.reconcile import advisory, builds, cluster, data_servers, instances
 from tenants.reconcile.repair import repair
 from tenants.reconcile.retries import Retries
 from tenants.tasks import enqueue_build_now
@@ -90,6 +91,8 @@ def take(change: Change) -> bool:
     """
     try:
         if change.instance_id is not None:
+            if DataServer.objects.filter(pk=change.instance_id).exists():
+                return data_servers.reconcile(change.instance_id)
             return instances.reconcile(change.instance_id, altered=change.altered)
         if change.job_id is not None:
             for revision_id in builds.reconcile(change.job_id):

@@ -91,7 +91,8 @@ def _is_published(app: App, source: str, folder: Path) -> bool:
     if newest is None or newest.revision.source != source:
         return False
     found = discovery.parse(_discovery(folder))
-    return (app.title, app.tagline, app.description_html) == (found.title, found.tagline, found.html)
+    shown = (app.title, app.tagline, app.category, app.description_html)
+    return shown == (found.title, found.tagline, found.category, found.html)
 
 
 def _wait(revision: Revision) -> None:

@@ -1,0 +1,25 @@
+-- A request whose key is known, but whose data server is starting or has not heard of that key yet, is held for a while.
+-- txn.up is filled when it may go on; the rules refuse where it is not.
+local maps = os.getenv("GATE_MAPS")
+local data, fresh = Map.new(maps .. "/data.map", Map._str), Map.new(maps .. "/fresh.map", Map._str)
+local limit, longest_ms, pause_ms = 256, 20000, 50
+local waiting = 0 -- this file is loaded once per thread, so the count is the thread's own
+
+local function await_data(txn)
+  if waiting >= limit then return end
+  local project, key = txn:get_var("txn.project"), txn:get_var("txn.fingerprint")
+  waiting = waiting + 1
+  for _ = 1, longest_ms // pause_ms do
+    local up = data:lookup(project)
+    if up and not (key and fresh:lookup(key)) then
+      txn:set_var("txn.up", up)
+      waiting = waiting - 1
+      return
+    end
+    core.msleep(pause_ms)
+  end
+  waiting = waiting - 1
+  txn:unset_var("txn.up")
+end
+
+core.register_action("await_data", { "http-req" }, await_data, 0)

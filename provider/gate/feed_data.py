@@ -1,0 +1,50 @@
+"""What the gate's agent reads about data: collections, who may open them, and where they are. Plain SQL, no Django."""
+
+import base64
+
+from psycopg import Connection
+
+from provider.gate.feed import Placement
+from tenants.data_secrets import cloud_secrets
+
+# Of this gate's cell, in clouds that are open. is_known: the data server has heard of the collection as it is.
+_COLLECTIONS = """
+SELECT k.cloud_id, k.project_id, k.instance_id, k.key_sha256, s.upstream, k.generation <= s.observed_generation AS is_known
+FROM tenants_collection k
+JOIN tenants_cloud c ON c.id = k.cloud_id JOIN tenants_dataserver s ON s.cloud_id = c.id
+WHERE k.state = 'active' AND c.cell_id = %(cell)s AND c.state = 'active'
+  AND (%(ids)s::text[] IS NULL OR c.id = ANY(%(ids)s))
+"""
+_KEYS = """
+SELECT k.cloud_id, k.project_id, d.sha256, d.generation <= s.observed_generation AS is_known
+FROM tenants_datakey d JOIN tenants_collection k ON k.id = d.collection_id
+JOIN tenants_cloud c ON c.id = k.cloud_id JOIN tenants_dataserver s ON s.cloud_id = c.id
+WHERE k.state = 'active' AND c.cell_id = %(cell)s AND c.state = 'active'
+  AND (%(ids)s::text[] IS NULL OR c.id = ANY(%(ids)s))
+"""
+
+
+def load(connection: Connection, cell: str, root: str, cloud_ids: list[str] | None) -> dict[str, Placement]:
+    """By cloud; of these, or of all. root: FREEHOLD_DATA_KEY.
+
+    Maps: data (project → server), own (instance → project), sign (project → what the gate signs with, Base64),
+    datakeys (SHA-256 of a key → project), fresh (SHA-256 of a key that the data server has not heard of yet).
+    """
+    asked = {"cell": cell, "ids": cloud_ids}
+    found: dict[str, set[tuple[str, str, str]]] = {}
+    for cloud_id, project, instance_id, sha256, upstream, is_known in connection.execute(
+        _COLLECTIONS, asked
+    ).fetchall():
+        entries = found.setdefault(cloud_id, set())
+        secret = cloud_secrets(root, cloud_id).gate
+        entries.add(("sign", project, base64.b64encode(secret).decode()))
+        if upstream and is_known:
+            entries.add(("data", project, upstream))
+        if instance_id:
+            entries |= {("own", instance_id, project), ("datakeys", sha256, project)}
+    for cloud_id, project, sha256, is_known in connection.execute(_KEYS, asked).fetchall():
+        entries = found.setdefault(cloud_id, set())
+        entries.add(("datakeys", sha256, project))
+        if not is_known:
+            entries.add(("fresh", sha256, "1"))
+    return {cloud_id: frozenset(entries) for cloud_id, entries in found.items()}

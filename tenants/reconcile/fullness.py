@@ -1,0 +1,68 @@
+"""How much data a cloud may hold, how much it holds, and telling its owner before it is full."""
+
+import logging
+import smtplib
+
+from django.conf import settings
+from django.core.mail import send_mail
+from django.utils import timezone
+
+from apps_catalog.blueprint import blueprint_of
+from k8s.errors import ClusterError
+from tenants.models import Cloud, Collection, DataServer
+from tenants.reconcile import data_admin
+from tenants.states import CollectionState, DataServerState, InstanceState
+
+log = logging.getLogger(__name__)
+MIB = 1024 * 1024
+TOLD_AT = (95, 80)  # per cent, the higher first
+AT_ONCE = 200  # servers that one round asks, those first that were not asked for longest
+
+
+def limit_bytes(cloud: Cloud) -> int:
+    """What its collections may take together: the storage of its plan without the volumes of its apps."""
+    rows = cloud.instances.exclude(state=InstanceState.REMOVED).select_related("revision")
+    volumes_mib = sum(row.storage_mib for row in rows if blueprint_of(row.revision).volume_path is not None)
+    return max(0, cloud.quota.storage_mib - volumes_mib) * MIB
+
+
+def measure() -> None:
+    """Ask running data servers what they hold, and write to owners whose cloud fills up."""
+    rows = DataServer.objects.filter(state=DataServerState.RUNNING).exclude(upstream="").select_related("cloud__owner")
+    for server in rows.order_by("measured_at")[:AT_ONCE]:
+        try:
+            _measure(server)
+        except ClusterError as error:
+            log.warning("data_not_measured cloud=%s why=%s", server.cloud_id, error)
+
+
+def _measure(server: DataServer) -> None:
+    with data_admin.connected(server.cloud_id, server.upstream) as client:
+        quota = data_admin.ask(client, "GET", "quota")
+        sizes = {
+            collection.pk: data_admin.ask(client, "GET", f"collections/{collection.project_id}")["bytes"]
+            for collection in server.cloud.collections.filter(
+                state=CollectionState.ACTIVE, generation__lte=server.observed_generation
+            )
+        }
+    for collection_id, size in sizes.items():
+        Collection.objects.filter(pk=collection_id).exclude(size_bytes=size).update(size_bytes=size)
+    used, limit = quota["used_bytes"], quota["limit_bytes"] or 0
+    DataServer.objects.filter(pk=server.pk).update(used_bytes=used, limit_bytes=limit, measured_at=timezone.now())
+    _tell(server, used * 100 // limit if limit else 0)
+
+
+def _tell(server: DataServer, percent: int) -> None:
+    """Once per threshold on the way up. Marked before the mail goes out: twice would be worse than once too few."""
+    reached = next((step for step in TOLD_AT if percent >= step), 0)
+    mine = DataServer.objects.filter(pk=server.pk, told_percent=server.told_percent).update(told_percent=reached)
+    if not mine or reached <= server.told_percent:
+        return
+    text = (
+        f"The data of your apps fills {percent} % of the storage of your cloud. At 100 % nothing more can be stored; "
+        f"reading and deleting go on.\n\nSee what takes room: {settings.CONSOLE_URL}/cloud/\n"
+    )
+    try:
+        send_mail(f"Your cloud's storage is {percent} % full", text, None, [server.cloud.owner.email])
+    except (OSError, smtplib.SMTPException) as error:
+        log.warning("fullness_not_told cloud=%s error=%s", server.cloud_id, error)

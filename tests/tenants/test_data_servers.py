@@ -1,0 +1,248 @@
+"""A cloud's data server runs and knows what rows say, whatever is killed on the way. The server is the real program."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from django.core import mail
+from django.utils import timezone
+from pytest_django.fixtures import Settings
+
+from k8s.specs import InstanceStatus, MicroPhase
+from tenants.errors import Conflict, Refused
+from tenants.models import Collection, DataServer, User
+from tenants.reconcile import cluster as cluster_module
+from tenants.reconcile import data_servers, fullness
+from tenants.reconcile.specs import data_server_spec, derived_key
+from tenants.services import collections
+from tenants.services.clouds import set_quota
+from tenants.services.instances import install_app, remove_instance
+from tenants.services.quota import use_of
+from tenants.states import DataServerState
+from tests.free_ports import free_port
+from tests.journey.stack import until
+from tests.worlds import MemoryCluster, active_person, cloud_of, released, settle
+
+pytestmark = pytest.mark.django_db
+PROGRAM = "sha256:" + "d" * 64
+
+
+class Machine(MemoryCluster):
+    """Runs each data server that is applied as a process; other instances are only pretended."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+        self.servers: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
+
+    def observe(self, cloud_id: str, instance_id: str) -> InstanceStatus:
+        status = super().observe(cloud_id, instance_id)
+        spec = self.specs[instance_id]
+        if spec.micros[0].name != "data" or not status.ready:
+            return status
+        port = self._start(instance_id, dict(spec.micros[0].env))
+        return replace(status, micros=(replace(status.micros[0], upstream=f"127.0.0.1:{port}"),))
+
+    def _start(self, name: str, env: dict[str, str]) -> int:
+        if name not in self.servers:
+            port, folder = free_port(), self.folder / name
+            command = (sys.executable, "-m", "tenants.data_program", str(folder))
+            process = subprocess.Popen(command, env=os.environ | env | {"PORT": str(port)})
+            self.servers[name] = process, port
+            until(lambda: _answers(port), 20, "the data server answers", pause_s=0.02)
+        return self.servers[name][1]
+
+    def kill(self, name: str) -> None:
+        process, _ = self.servers.pop(name)
+        process.kill()
+        process.wait()
+
+
+def _answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Settings) -> Iterator[Machine]:
+    machine = Machine(tmp_path)
+    monkeypatch.setattr(cluster_module, "current", lambda: machine)
+    settings.DATA_PROGRAM = tmp_path / "data-program"
+    settings.DATA_PROGRAM.write_text(json.dumps({"digest": PROGRAM}))
+    yield machine
+    for name in list(machine.servers):
+        machine.kill(name)
+
+
+@pytest.fixture
+def owner(cluster: Machine) -> User:
+    return active_person(cluster)
+
+
+def server_of(user: User) -> DataServer:
+    return DataServer.objects.select_related("cloud__plan").get(cloud__owner=user)
+
+
+def put(user: User, collection: Collection, text: str, **item: Any) -> httpx.Response:
+    address = f"http://{server_of(user).upstream}/v1/{collection.project_id}/base/items"
+    return httpx.put(address, headers={"X-API-Key": text}, json={"items": [item]}, trust_env=False)
+
+
+def test_a_collection_brings_the_clouds_one_server_up(owner: User, cluster: Machine) -> None:
+    first, second = (collections.create_collection(owner, name) for name in ("one", "two"))
+    assert DataServer.objects.count() == 1
+    settle()
+    server = server_of(owner)
+    assert (server.state, server.program) == (DataServerState.RUNNING, PROGRAM)
+    assert server.observed_generation == server.generation == second.generation > first.generation
+    spec = cluster.specs[server.pk]
+    assert (spec.replicas, spec.artifact, spec.volume and spec.volume.path) == (1, PROGRAM, "/data")
+
+
+def test_reconciling_twice_makes_no_second_call_and_writes_nothing(owner: User, cluster: Machine) -> None:
+    collections.create_collection(owner, "one")
+    settle()
+    before, calls = server_of(owner).__dict__, list(cluster.calls)
+    assert data_servers.reconcile(server_of(owner).pk)
+    after = server_of(owner).__dict__
+    assert {k: v for k, v in after.items() if k != "_state"} == {k: v for k, v in before.items() if k != "_state"}
+    assert cluster.calls == calls
+    assert list(data_servers.unsettled()) == []
+
+
+def test_a_key_opens_its_own_collection_until_it_is_revoked(owner: User, cluster: Machine) -> None:
+    mine, other = (collections.create_collection(owner, name) for name in ("mine", "other"))
+    key, text = collections.create_key(owner, mine, "laptop")
+    settle()
+    assert put(owner, mine, text, key="a", n=1).status_code == 207
+    assert put(owner, other, text, key="a", n=1).status_code == 401
+    collections.revoke_key(owner, mine, key)
+    settle()
+    assert put(owner, mine, text, key="b", n=1).status_code == 401
+
+
+def test_an_instances_derived_key_is_known_and_stored_nowhere(owner: User, cluster: Machine) -> None:
+    release = released(cluster)
+    instance, _ = install_app(owner, app_slug=release.app.slug)
+    settle()
+    given = cluster.specs[instance.pk].micros[0].env["DETA_PROJECT_KEY"]
+    assert put(owner, instance.collection, given, key="a").status_code == 207
+    stored = " ".join(str(value) for row in Collection.objects.values_list() for value in row)
+    assert given.partition("_")[2] not in stored
+
+
+def test_clouds_share_no_secret(owner: User, cluster: Machine) -> None:
+    neighbour = active_person(cluster)
+    for user in (owner, neighbour):
+        collections.create_collection(user, "x")
+    one, two = (data_server_spec(server_of(user), PROGRAM).micros[0].env for user in (owner, neighbour))
+    assert set(one) == {"FREEHOLD_DATA_MASTER", "FREEHOLD_DATA_GATE", "FREEHOLD_DATA_ADMIN"}
+    assert not set(one.values()) & set(two.values())
+
+
+def test_a_server_that_comes_back_elsewhere_has_everything(owner: User, cluster: Machine) -> None:
+    mine = collections.create_collection(owner, "mine")
+    _, text = collections.create_key(owner, mine, "laptop")
+    settle()
+    put(owner, mine, text, key="a", n=1)
+    server = server_of(owner)
+    cluster.kill(server.pk)
+    assert data_servers.reconcile(server.pk)
+    moved = server_of(owner)
+    assert moved.upstream != server.upstream
+    address = f"http://{moved.upstream}/v1/{mine.project_id}/base/items/a"
+    assert httpx.get(address, headers={"X-API-Key": text}, trust_env=False).json() == {"key": "a", "n": 1}
+
+
+def test_what_does_not_answer_is_asked_again(owner: User, cluster: Machine) -> None:
+    collections.create_collection(owner, "mine")
+    server = server_of(owner)
+    cluster.servers[server.pk] = (subprocess.Popen(("sleep", "60")), free_port())
+    assert not data_servers.reconcile(server.pk)
+    assert server.pk in data_servers.unsettled().values_list("pk", flat=True)
+    cluster.kill(server.pk)
+    settle()
+    assert server_of(owner).state == DataServerState.RUNNING
+
+
+def test_one_that_failed_is_tried_again_when_it_is_time(owner: User, cluster: Machine) -> None:
+    collections.create_collection(owner, "mine")
+    cluster.phase = MicroPhase.FAILED
+    settle()
+    failed = server_of(owner)
+    assert (failed.state, failed.upstream) == (DataServerState.FAILED, "")
+    assert failed.state_reason == "It does not listen on its port."
+    assert list(data_servers.unsettled()) == []
+    cluster.phase = MicroPhase.READY
+    DataServer.objects.update(retry_at=timezone.now())
+    settle()
+    assert server_of(owner).state == DataServerState.RUNNING
+    assert cluster.specs[failed.pk].generation > failed.generation
+
+
+def test_an_upgrade_reaches_every_server(owner: User, cluster: Machine, settings: Settings) -> None:
+    collections.create_collection(owner, "mine")
+    settle()
+    newer = "sha256:" + "e" * 64
+    settings.DATA_PROGRAM.write_text(json.dumps({"digest": newer}))
+    settle()
+    assert cluster.specs[server_of(owner).pk].artifact == server_of(owner).program == newer
+
+
+def test_removing_an_app_keeps_its_data_unless_told_otherwise(owner: User, cluster: Machine) -> None:
+    release = released(cluster)
+    kept, gone = (install_app(owner, app_slug=release.app.slug)[0] for _ in range(2))
+    settle()
+    keys = {instance: derived_key(instance.collection) for instance in (kept, gone)}
+    assert put(owner, kept.collection, keys[kept], key="a").status_code == 207
+    remove_instance(owner, kept)
+    remove_instance(owner, gone, delete_data=True)
+    settle()
+    [left] = Collection.objects.filter(cloud__owner=owner)
+    assert (left.pk, left.instance) == (kept.collection.pk, None)
+    assert put(owner, left, keys[kept], key="b").status_code == 401
+
+    again, _ = install_app(owner, app_slug=release.app.slug, collection_id=left.pk)
+    settle()
+    assert again.collection.project_id == left.project_id
+    fresh = derived_key(again.collection)
+    assert fresh != keys[kept]
+    assert put(owner, again.collection, fresh, key="b").status_code == 207
+
+
+def test_only_ones_own_unused_collection_can_be_given_to_an_app(owner: User, cluster: Machine) -> None:
+    slug = released(cluster).app.slug
+    used = install_app(owner, app_slug=slug)[0].collection
+    foreign = collections.create_collection(active_person(cluster), "theirs")
+    for collection in (used, foreign):
+        with pytest.raises(Refused) as refusal:
+            install_app(owner, app_slug=slug, collection_id=collection.pk)
+        assert refusal.value.field == "collection"
+    with pytest.raises(Conflict):
+        collections.remove_collection(owner, used)
+
+
+def test_the_quota_is_the_servers_limit_and_its_owner_is_told_before(owner: User, cluster: Machine) -> None:
+    mine = collections.create_collection(owner, "mine")
+    _, text = collections.create_key(owner, mine, "laptop")
+    set_quota(None, cloud_of(owner), cpu_millis=None, memory_mib=None, storage_mib=1, instances=None)
+    settle()
+    assert server_of(owner).limit_bytes == 1024 * 1024
+    for number in range(3):
+        assert put(owner, mine, text, key=f"k{number}", words="x" * 300_000).status_code == 207
+    fullness.measure()
+    fullness.measure()
+    assert [message.to for message in mail.outbox] == [[owner.email]]
+    assert server_of(owner).told_percent == 80
+    refused = put(owner, mine, text, key="more", words="x" * 300_000)
+    assert refused.status_code == 507, refused.text
+    assert use_of(cloud_of(owner)).storage_mib == 1
