@@ -44,7 +44,8 @@ def _stop(cloud: Cloud, operation: Operation) -> None:
     _end_builds(cloud)
     if cloud.instances.exclude(state=InstanceState.REMOVED).filter(observed_generation__lt=F("generation")).exists():
         return
-    if DataServer.objects.filter(cloud=cloud).exclude(state=DataServerState.STOPPED).exists():
+    data_servers = DataServer.objects.filter(cloud=cloud).exclude(program="")  # those that ran
+    if data_servers.exclude(state=DataServerState.STOPPED).exists():
         return
     farewell.announce_date(cloud)
     with transaction.atomic():

@@ -30,7 +30,9 @@ _CARED_FOR = (CloudState.ACTIVE, CloudState.SUSPENDED, CloudState.CLOSING)
 
 
 def program() -> str | None:
-    """Digest of what data servers run; None before it was packed."""
+    """Digest of what data servers run; None before it was packed, and where none are run."""
+    if not settings.DATA_SERVERS:
+        return None
     try:
         return str(json.loads(settings.DATA_PROGRAM.read_text())["digest"])
     except FileNotFoundError:
@@ -43,6 +45,8 @@ def unsettled() -> "QuerySet[DataServer]":
     again = Q(state=DataServerState.FAILED, retry_at__lte=timezone.now())
     wrong = Q(cloud__state=CloudState.ACTIVE, state=DataServerState.STOPPED)
     wrong |= ~Q(cloud__state=CloudState.ACTIVE) & ~Q(state=DataServerState.STOPPED)
+    if program() is None:  # nothing can be started; what never ran and is not to run is over
+        behind &= ~Q(cloud__state=CloudState.ACTIVE)
     other = ~Q(program=program() or "") & Q(state=DataServerState.RUNNING)
     rows = DataServer.objects.filter(cloud__state__in=_CARED_FOR, cloud__observed_generation__gt=0)
     return rows.filter(behind | again | wrong | other)
@@ -64,8 +68,8 @@ def reconcile(server_id: str, *, altered: bool = False) -> bool:
             _write(server, DataServerState.STOPPED, "", "", observed_generation=server.generation)
             return True  # it never ran
         if digest is None:
-            log.warning("data_program_missing cloud=%s", server.cloud_id)
-            return False
+            log.info("data_program_missing cloud=%s", server.cloud_id)
+            return True  # the sweep comes back when it is there
         return _reconcile(_tried_again(server), digest, altered)
 
 
@@ -176,7 +180,7 @@ def _apply(server: DataServer, spec: InstanceSpec) -> None:
 @transaction.atomic
 def _write(server: DataServer, state: DataServerState, upstream: str, reason: str, **changes: Any) -> None:
     """Write down what was seen. A generation that came meanwhile stays ahead of observed_generation."""
-    row = DataServer.objects.select_for_update().get(pk=server.pk)
+    row = DataServer.objects.select_for_update(no_key=True).get(pk=server.pk)
     changes |= {"upstream": upstream, "state_reason": reason[:2000]}
     changes["retry_at"] = timezone.now() + RETRY_AFTER if state == DataServerState.FAILED else None
     if row.state != state:

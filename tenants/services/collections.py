@@ -109,7 +109,7 @@ def kept_collection(cloud: Cloud, collection_id: str) -> Collection:
 
 def take_collection(actor: User, instance: Instance, *, delete_data: bool) -> None:
     """Its app is being removed: the collection stays by itself, or goes. In the transaction that locked the instance."""
-    collection = Collection.objects.select_for_update().filter(instance=instance).first()
+    collection = Collection.objects.select_for_update(no_key=True).filter(instance=instance).first()
     if collection is None:
         return
     collection.instance, collection.key_sha256 = None, ""
@@ -129,7 +129,9 @@ def _lock(collection: Collection, *, removing: bool = False) -> Collection:
     """Clouds before collections, everywhere. Raises Conflict for one that is being removed, unless that is expected."""
     quota.lock(collection.cloud_id)
     locked: Collection = (
-        Collection.objects.select_for_update(of=("self",)).select_related("cloud__plan").get(pk=collection.pk)
+        Collection.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("cloud__plan")
+        .get(pk=collection.pk)
     )
     if locked.state == CollectionState.REMOVING and not removing:
         raise Conflict("collection_removed", "The collection is being removed.")

@@ -186,7 +186,7 @@ def remove_instance(actor: User, instance: Instance, *, delete_data: bool = Fals
 
     Raises Conflict if it is being removed with the other answer to what happens to its data.
     """
-    Cloud.objects.select_for_update(of=("self",)).get(pk=instance.cloud_id)  # clouds before instances
+    Cloud.objects.select_for_update(of=("self",), no_key=True).get(pk=instance.cloud_id)  # clouds before instances
     locked = lock(instance)
     if locked.wanted == Wanted.REMOVED:
         if locked.delete_data != delete_data:
