@@ -32,7 +32,7 @@ def create_collection(actor: User, name: str) -> Collection:
 def rename_collection(actor: User, collection: Collection, name: str) -> Collection:
     """Raises Refused naming the field."""
     checked = _name(name)
-    locked = _lock(collection)
+    locked = lock_collection(collection)
     if locked.name != checked:
         locked.name = checked
         locked.save(update_fields=["name"])
@@ -46,7 +46,7 @@ def remove_collection(actor: User, collection: Collection) -> Collection:
 
     Raises Conflict for the collection of an app that is installed.
     """
-    locked = _lock(collection, removing=True)
+    locked = lock_collection(collection, removing=True)
     if locked.instance_id is not None:
         raise Conflict("collection_in_use", "An app uses it: remove the app, and its data with it.")
     if locked.state == CollectionState.ACTIVE:
@@ -58,7 +58,7 @@ def remove_collection(actor: User, collection: Collection) -> Collection:
 def create_key(actor: User, collection: Collection, name: str) -> tuple[DataKey, str]:
     """A key to the whole collection, and its text, which is never shown again."""
     checked = _name(name)
-    locked = _lock(collection)
+    locked = lock_collection(collection)
     if locked.keys.count() >= KEYS_LIMIT:
         raise Conflict("too_many_keys", f"A collection has at most {KEYS_LIMIT} keys.")
     text = keys.new_key(locked.project_id)
@@ -75,7 +75,7 @@ def create_key(actor: User, collection: Collection, name: str) -> tuple[DataKey,
 @transaction.atomic
 def revoke_key(actor: User, collection: Collection, key: DataKey) -> None:
     """The gate refuses it within seconds. Again: nothing more."""
-    locked = _lock(collection)
+    locked = lock_collection(collection)
     if locked.keys.filter(pk=key.pk).delete()[0]:
         _changed(locked.cloud)
 
@@ -125,7 +125,7 @@ def _remove(collection: Collection, actor: User) -> None:
     move(collection, CollectionState.REMOVING, actor=actor.pk, generation=_changed(collection.cloud))
 
 
-def _lock(collection: Collection, *, removing: bool = False) -> Collection:
+def lock_collection(collection: Collection, *, removing: bool = False) -> Collection:
     """Clouds before collections, everywhere. Raises Conflict for one that is being removed, unless that is expected."""
     quota.lock(collection.cloud_id)
     locked: Collection = (

@@ -3,7 +3,19 @@
 from django.urls import path
 
 from apps_catalog.views import app_icon, catalog, developer, spacefile_schema
-from tenants.views import account, apps, closing, clouds, collections, home, instances, operations, projects, versions
+from tenants.views import (
+    account,
+    apps,
+    closing,
+    clouds,
+    collections,
+    home,
+    instances,
+    operations,
+    projects,
+    transfers,
+    versions,
+)
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -29,6 +41,10 @@ urlpatterns = [
     path("collections/<str:collection_id>/remove/", collections.remove, name="collection_remove"),
     path("collections/<str:collection_id>/keys/", collections.create_key, name="data_key_create"),
     path("collections/<str:collection_id>/keys/<str:key_id>/revoke/", collections.revoke_key, name="data_key_revoke"),
+    path("collections/<str:collection_id>/exports/", transfers.export, name="collection_export"),
+    path("collections/<str:collection_id>/imports/", transfers.upload, name="collection_upload"),
+    path("collections/<str:collection_id>/imports/<str:import_id>/", transfers.look, name="collection_import"),
+    path("collections/<str:collection_id>/wipe/", transfers.wipe, name="collection_wipe"),
     path("projects/", projects.projects, name="projects"),
     path("projects/<slug:slug>/", projects.project, name="project"),
     path("projects/<slug:slug>/releases/", projects.release, name="project_release"),
