@@ -82,7 +82,8 @@ def _export(operation: Operation, collection: Collection, client: httpx.Client) 
 def _make(export: Export, collection: Collection, client: httpx.Client) -> None:
     """Those before it end, also one that was made by somebody who was killed before he could write it down."""
     path = f"collections/{collection.project_id}/exports"
-    data_admin.ask(client, "DELETE", path)
+    if client.delete(path).status_code == 405:
+        raise Temporary("the data server is being upgraded", retry_after_s=2)
     others = Export.objects.filter(collection__cloud=collection.cloud_id, ended_at__isnull=True).exclude(pk=export.pk)
     others.filter(collection=collection).update(ended_at=timezone.now())
     for old in others.exclude(remote="").filter(operation__state__in=_OVER).order_by("-made_at")[AT_ONCE - 1 :]:
