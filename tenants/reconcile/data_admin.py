@@ -32,20 +32,12 @@ def connected(cloud_id: str, upstream: str, timeout_s: float = TIMEOUT_S) -> Ite
         raise Temporary(f"the data server does not answer: {error}", retry_after_s=1) from error
 
 
-def told(answer: httpx.Response) -> str:
-    """Why it refused, in its own words."""
-    try:
-        return "; ".join(str(error) for error in answer.json()["errors"])[:1000]
-    except (ValueError, KeyError, TypeError):
-        return answer.text[:300]
-
-
 def ask(client: httpx.Client, method: str, path: str, body: Document | None = None) -> Document:
     """The answer's document. Raises Permanent with the server's own words where it refuses."""
     answer = client.request(method, path, json=body)
     if answer.status_code >= 500:
         raise Temporary(f"the data server answered {answer.status_code} to {method} {path}", retry_after_s=2)
     if not answer.is_success:
-        raise Permanent(f"the data server refused {method} {path}: {told(answer)}")
+        raise Permanent(f"the data server refused {method} {path}: {answer.text[:300]}")
     found: Document = answer.json()
     return found

@@ -139,9 +139,17 @@ def _told(answer: httpx.Response) -> data_admin.Document:
     if answer.status_code >= 500 and answer.status_code != 507:
         raise Temporary(f"the data server answered {answer.status_code}", retry_after_s=2)
     if not answer.is_success:
-        raise Permanent(f"{data_admin.told(answer)}.")
+        raise Permanent(f"{complaint(answer)}.")
     found: data_admin.Document = answer.json()
     return found
+
+
+def complaint(answer: httpx.Response) -> str:
+    """Why the data server refused, in its own words."""
+    try:
+        return "; ".join(str(error) for error in answer.json()["errors"])[:1000]
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:300]
 
 
 def forget_looked_at() -> None:

@@ -10,12 +10,13 @@ from tenants.live import announce
 from tenants.models import Cloud, Collection, DataKey, DataServer, Instance, User
 from tenants.reconcile.specs import derived_key
 from tenants.services import quota
-from tenants.states import CollectionState, move
+from tenants.states import CloudState, CollectionState, InstanceState, move
 from tenants.tasks import enqueue_data_server
 
 NAME_LIMIT = 60
 COLLECTIONS_LIMIT = 1000
 KEYS_LIMIT = 100
+_LEAVING = (InstanceState.REMOVING, InstanceState.REMOVED)
 
 
 @transaction.atomic
@@ -95,6 +96,29 @@ def give_collection(cloud: Cloud, instance: Instance, collection_id: str | None)
     collection.generation = _changed(cloud)
     collection.save()
     return collection
+
+
+def give_missing_collections() -> int:
+    """To instances from before there were collections; returns to how many. Safe to repeat and to interrupt.
+
+    Nothing is restarted for it: an app gets its key with its next restart or update.
+    """
+    missing = Instance.objects.filter(collection__isnull=True).exclude(state__in=_LEAVING)
+    there = missing.filter(cloud__state__in=(CloudState.CREATING, CloudState.ACTIVE))
+    return sum(_give_missing(pk, cloud_id) for pk, cloud_id in there.values_list("pk", "cloud_id"))
+
+
+@transaction.atomic
+def _give_missing(instance_id: str, cloud_id: str) -> int:
+    try:
+        cloud = quota.lock(cloud_id)
+    except Conflict:  # it was closed in between
+        return 0
+    rows = Instance.objects.filter(pk=instance_id, collection__isnull=True).exclude(state__in=_LEAVING)
+    instance = rows.first()
+    if instance is not None:
+        give_collection(cloud, instance, None)
+    return int(instance is not None)
 
 
 def kept_collection(cloud: Cloud, collection_id: str) -> Collection:

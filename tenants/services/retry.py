@@ -33,6 +33,6 @@ def _newer(operation: Operation) -> bool:
         "cloud": operation.cloud,
         "instance": operation.instance,
         "revision": operation.revision,
+        "collection": operation.collection,
     }
-    about |= {"collection": operation.collection}
     return Operation.objects.filter(created_at__gt=operation.created_at, **about).exists()

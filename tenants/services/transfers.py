@@ -16,7 +16,7 @@ from tenants import steps
 from tenants.errors import Conflict, Refused, Unavailable
 from tenants.models import Collection, DataServer, Export, Import, Operation, OperationKind, User
 from tenants.reconcile import data_admin
-from tenants.reconcile.transfers import LONG_S
+from tenants.reconcile.transfers import LONG_S, complaint
 from tenants.services.collections import lock_collection
 from tenants.states import DataServerState
 from tenants.tasks import enqueue_transfer
@@ -84,7 +84,7 @@ def stage_archive(collection: Collection, file: "UploadedFile[Any]") -> Staged:
         raise _away()
     if not answer.is_success:
         code = "storage_full" if answer.status_code == 507 else "invalid_archive"
-        raise Refused(code, f"{data_admin.told(answer)}.", field="archive")
+        raise Refused(code, f"{complaint(answer)}.", field="archive")
     found = answer.json()
     return Staged(found["id"], digest.hexdigest(), _preview(found))
 

@@ -17,7 +17,7 @@ from tenants.reconcile import data_servers, fullness
 from tenants.reconcile.specs import data_server_spec, derived_key
 from tenants.services import collections
 from tenants.services.clouds import set_quota
-from tenants.services.instances import install_app, remove_instance
+from tenants.services.instances import install_app, remove_instance, restart_instance
 from tenants.services.quota import use_of
 from tenants.states import DataServerState
 from tests.free_ports import free_port
@@ -191,3 +191,20 @@ def test_the_quota_is_the_servers_limit_and_its_owner_is_told_before(owner: User
     refused = put(owner, mine, text, key="more", words="x" * 300_000)
     assert refused.status_code == 507, refused.text
     assert use_of(cloud_of(owner)).storage_mib == 1
+
+
+def test_apps_from_before_there_were_collections_get_one_once(owner: User, cluster: Machine) -> None:
+    slug = released(cluster).app.slug
+    old, gone = (install_app(owner, app_slug=slug)[0] for _ in range(2))
+    settle()
+    remove_instance(owner, gone, delete_data=True)
+    settle()
+    Collection.objects.all().delete()
+    generation = cluster.specs[old.pk].generation
+    assert (collections.give_missing_collections(), collections.give_missing_collections()) == (1, 0)
+    settle()
+    [given] = Collection.objects.all()
+    assert (given.instance, given.state, cluster.specs[old.pk].generation) == (old, "active", generation)
+    restart_instance(owner, old)
+    settle()
+    assert put(owner, given, cluster.specs[old.pk].micros[0].env["DETA_PROJECT_KEY"], key="a").status_code == 207

@@ -18,9 +18,10 @@ from tenants.models import Collection, Export, Import, Operation, User
 from tenants.reconcile import data_admin, data_servers, transfers
 from tenants.services import collections, retry
 from tenants.services import transfers as services
+from tenants.services.clouds import set_quota
 from tenants.states import WorkState
 from tests.tenants.machine import Machine, cluster
-from tests.worlds import active_person, settle
+from tests.worlds import active_person, cloud_of, settle
 
 pytestmark = pytest.mark.django_db
 __all__ = ["cluster"]
@@ -292,3 +293,12 @@ def test_what_failed_can_be_tried_again(owner: User, mine: Collection) -> None:
     assert row.operation_id == again.pk and row.report is not None
     with pytest.raises(Conflict):
         retry.retry_operation(owner, Operation.objects.get(pk=first.pk))
+
+
+@pytest.mark.parametrize("size_mib", [2, 40])
+def test_an_archive_that_does_not_fit_is_refused_by_field(owner: User, mine: Collection, size_mib: int) -> None:
+    set_quota(None, cloud_of(owner), cpu_millis=None, memory_mib=None, storage_mib=1, instances=None)
+    settle()
+    with pytest.raises(Refused) as refusal:
+        stage(mine, b"\0" * size_mib * 1024 * 1024)
+    assert (refusal.value.code, refusal.value.field) == ("storage_full", "archive")
