@@ -16,6 +16,7 @@ from tenants.views import (
     instances,
     operations,
     projects,
+    transfers,
     versions,
 )
 
@@ -58,6 +59,10 @@ urlpatterns = [
         drives.upload_part,
         name="drive_upload_part",
     ),
+    path("collections/<str:collection_id>/exports/", transfers.export, name="collection_export"),
+    path("collections/<str:collection_id>/imports/", transfers.upload, name="collection_upload"),
+    path("collections/<str:collection_id>/imports/<str:import_id>/", transfers.look, name="collection_import"),
+    path("collections/<str:collection_id>/wipe/", transfers.wipe, name="collection_wipe"),
     path("projects/", projects.projects, name="projects"),
     path("projects/<slug:slug>/", projects.project, name="project"),
     path("projects/<slug:slug>/releases/", projects.release, name="project_release"),

@@ -15,7 +15,7 @@ from k8s.errors import Permanent
 from provider.up.secretfile import write_private
 from tenants.models import User
 from tenants.reconcile.cluster import WrongInstallation, own_id
-from tenants.services import installation
+from tenants.services import collections, installation
 
 
 class Command(BaseCommand):
@@ -24,6 +24,9 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **_options: Any) -> None:
         call_command("migrate", interactive=False, verbosity=1)
         _settle_installation(settings.FREEHOLD_HOME / "installation")
+        given = collections.give_missing_collections()
+        if given:
+            self.stdout.write(f"{given} apps from before there were collections have one now")
         call_command("collectstatic", interactive=False, verbosity=0)
         email = os.environ.get("FREEHOLD_OPERATOR_EMAIL")
         if email and not User.objects.filter(is_superuser=True).exists():
