@@ -66,6 +66,13 @@ class VolumeSpec:
     size_mib: int
 
 
+class Role(StrEnum):
+    """What an instance is to its cloud: who may reach it, and whose quota it counts against."""
+
+    APP = "app"
+    DATA = "data"  # the cloud's data server, which the provider runs
+
+
 @dataclass(frozen=True)
 class InstanceSpec:
     """The whole desired state of one installed copy.
@@ -88,6 +95,7 @@ class InstanceSpec:
     volume: VolumeSpec | None = None
     restart: int = 0
     ready_timeout_s: int = 60
+    role: Role = Role.APP
 
 
 class MicroPhase(StrEnum):

@@ -27,8 +27,8 @@ CLUSTER_URL = env.text(
 )
 # Cells beside the one of this process, "name=URL": what a worker needs of clusters whose gate and observer run elsewhere.
 OTHER_CELLS = dict(env.pairs("FREEHOLD_OTHER_CELLS"))
-# Kubernetes has no policies for data servers yet: they would be out of reach, and take the apps' quota.
-DATA_SERVERS = CLUSTER_URL.startswith("local://")
+# Whether clouds get data servers: `manage.py up` packs their program, k8s/deploy does not yet.
+DATA_SERVERS = env.boolean("FREEHOLD_DATA_SERVERS", CLUSTER_URL.startswith("local://"))
 STORE_DIR = FREEHOLD_HOME / "store"
 # Where apps reach their data, without a scheme: the clients of the former platform insist on https.
 DATA_HOST = env.text("FREEHOLD_DATA_HOST", f"localhost:{env.integer('FREEHOLD_TLS_PORT', 8443)}")

@@ -5,7 +5,7 @@ from django.conf import settings
 from apps_catalog.blueprint import PROCESS, Part, blueprint_of, spacefile_of
 from apps_catalog.build import plan
 from apps_catalog.models import Revision
-from k8s.specs import BuildMicro, BuildSpec, CloudSpec, InstanceSpec, Limits, MicroKind, MicroSpec, VolumeSpec
+from k8s.specs import BuildMicro, BuildSpec, CloudSpec, InstanceSpec, Limits, MicroKind, MicroSpec, Role, VolumeSpec
 from tenants.addresses import authority
 from tenants.data_secrets import cloud_secrets
 from tenants.data_server import keys
@@ -78,6 +78,7 @@ def data_server_spec(server: DataServer, program: str) -> InstanceSpec:
         host=f"{server.pk}.invalid",  # it has no address of its own
         micros=(micro,),
         volume=VolumeSpec("/data", max(cloud.quota.storage_mib, SMALLEST_VOLUME_MIB)),
+        role=Role.DATA,
     )
 
 
@@ -131,7 +132,9 @@ def _environment(instance: Instance, part: Part) -> dict[str, str]:
 
 
 def _data_environment(instance: Instance) -> dict[str, str]:
-    """How the former platform's clients find the instance's collection."""
+    """How the former platform's clients find the instance's collection; nothing where no server would answer them."""
+    if not settings.DATA_SERVERS:
+        return {}
     collection = Collection.objects.filter(instance=instance).first()
     if collection is None:
         return {}
