@@ -81,6 +81,7 @@ class InstanceSpec:
     replicas: 0 (asleep, stopped) or 1; always part of the spec, so there is one writer of this fact.
     artifact: "sha256:<64 hex>" of the built artifact in the artifact store.
     host: the instance's own host name without port; apps call themselves by it.
+    gate_hosts: further names that lead to the gate.
     restart: grows when the owner asks for a restart; a changed value replaces the processes.
     """
 
@@ -96,6 +97,7 @@ class InstanceSpec:
     restart: int = 0
     ready_timeout_s: int = 60
     role: Role = Role.APP
+    gate_hosts: tuple[str, ...] = ()
 
 
 class MicroPhase(StrEnum):

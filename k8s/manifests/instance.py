@@ -138,8 +138,12 @@ def _template(spec: InstanceSpec, cell: Cell, micro: MicroSpec, token: str, atte
         volumes.append({"name": "volume", "persistentVolumeClaim": claim})
     body = pods.pod_spec(cell, _PRIORITY[spec.role], _container(spec, cell, micro), volumes)
     if cell.gate_address and spec.role is Role.APP:
-        body["hostAliases"] = [{"ip": cell.gate_address, "hostnames": [spec.host, *naming.FORMER_DATA_HOSTS]}]
+        body["hostAliases"] = [{"ip": cell.gate_address, "hostnames": _gate_hosts(spec)}]
     return {"metadata": {"labels": labels, "annotations": annotations}, "spec": body}
+
+
+def _gate_hosts(spec: InstanceSpec) -> list[str]:
+    return list(dict.fromkeys((spec.host, *spec.gate_hosts, *naming.FORMER_DATA_HOSTS)))
 
 
 def _container(spec: InstanceSpec, cell: Cell, micro: MicroSpec) -> Manifest:

@@ -82,7 +82,6 @@ def settings(plan: Plan) -> dict[str, str]:
     }
     if plan.cluster:
         fixed["CLUSTER_URL"] = plan.cluster.complete(home, (plan.port, plan.tls_port))
-        fixed["FREEHOLD_DATA_SERVERS"] = "true"
         # In a pod `localhost` is the pod itself, and curl takes no other address for names below it.
         fixed["FREEHOLD_DATA_HOST"] = f"{FORMER_DATA_HOSTS[0]}:{plan.tls_port}"
     private = {"FREEHOLD_DB_PASSWORD", "FREEHOLD_DB_OWNER_PASSWORD"}  # inside DATABASE_URL, or nobody's business

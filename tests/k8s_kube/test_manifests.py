@@ -292,6 +292,13 @@ def test_a_data_servers_pod_and_volume_have_room_beside_the_apps() -> None:
     assert tiny["requests.storage"] == f"{100 + 2 * 256}Mi"
 
 
+def test_a_data_address_of_the_installations_own_leads_to_the_gate() -> None:
+    spec = replace(INSTANCE, gate_hosts=("data.apps.example", "drive.deta.sh"))
+    pod = unstamped(instance(spec, CELL, "t"))["Deployment", DEPLOYMENT]["spec"]["template"]["spec"]
+    hosts = ["notes-x7.apps.example", "data.apps.example", "drive.deta.sh", "database.deta.sh", "database.deta.space"]
+    assert pod["hostAliases"] == [{"ip": "203.0.113.7", "hostnames": hosts}]
+
+
 def test_what_apps_are_to_trust_is_handed_to_the_launcher() -> None:
     found = unstamped(instance(INSTANCE, replace(CELL, trusted="PEM"), "t"))["Deployment", DEPLOYMENT]
     env = found["spec"]["template"]["spec"]["containers"][0]["env"]

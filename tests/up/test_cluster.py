@@ -86,8 +86,8 @@ def test_apps_in_pods_find_their_data_by_a_name_that_leads_to_the_gate(
     monkeypatch: pytest.MonkeyPatch, place: Home, kubeconfig: Path
 ) -> None:
     found = table.settings(plan(place, chosen(monkeypatch, url(kubeconfig))))
-    assert (found["FREEHOLD_DATA_SERVERS"], found["FREEHOLD_DATA_HOST"]) == ("true", "database.deta.sh:8443")
-    assert not {"FREEHOLD_DATA_SERVERS", "FREEHOLD_DATA_HOST"} & table.settings(plan(place, None)).keys()
+    assert found["FREEHOLD_DATA_HOST"] == "database.deta.sh:8443"
+    assert "FREEHOLD_DATA_HOST" not in table.settings(plan(place, None))
 
 
 def test_what_the_person_named_stays(monkeypatch: pytest.MonkeyPatch, place: Home, kubeconfig: Path) -> None:
