@@ -17,6 +17,8 @@ from k8s.cluster import Cluster
 from k8s.errors import Temporary
 from k8s.local.driver import from_url
 
+# Deleting begins at once. A Kubernetes looks after what a namespace held at growing intervals (on a busy machine over 30 s).
+NAMESPACE_GONE_S = 90.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
