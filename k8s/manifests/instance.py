@@ -189,7 +189,7 @@ def _env(spec: InstanceSpec, cell: Cell, micro: MicroSpec) -> list[Manifest]:
     ours = {name: value for name, value in BASE_ENV.items() if name not in micro.env}
     bundle = {"FREEHOLD_BUNDLE_URL": cell.bundle_url, "FREEHOLD_BUNDLE_DIGEST": spec.artifact}
     bundle["FREEHOLD_MEMORY_MIB"] = str(micro.limits.memory_mib)
-    if cell.trusted:
+    if cell.trusted and spec.role is Role.APP:
         bundle["FREEHOLD_TRUSTED"] = cell.trusted  # for the launcher, which adds the public ones
     theirs = [{"name": name, "valueFrom": out_of(_entry(micro, name))} for name in sorted(micro.env)]
     token = {"name": "FREEHOLD_BUNDLE_TOKEN", "valueFrom": out_of(TOKEN_KEY)}

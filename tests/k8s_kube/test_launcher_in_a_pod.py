@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from k8s.runtimes.launcher.pod import trusting
+from k8s.runtimes.launcher.pod import _without_ours, trusting
 
 ROOT = Path(__file__).resolve().parents[2]
 KEEP = """
@@ -121,3 +121,9 @@ def test_apps_trust_the_public_certificates_and_the_cells_in_one_file(tmp_path: 
     assert found == dict.fromkeys(names, str(tmp_path / "trusted.pem"))
     assert (tmp_path / "trusted.pem").read_text().split() == ["PUBLIC", "OURS"]
     assert trusting("", tmp_path / "not there", public) == {}
+
+
+def test_what_is_the_launchers_own_is_kept_from_the_app_and_nothing_else() -> None:
+    theirs = {"TRUSTED": "theirs", "BUNDLE_URL": "theirs", "FREEHOLD_OTHER": "theirs"}
+    ours = dict.fromkeys(("FREEHOLD_TRUSTED", "FREEHOLD_BUNDLE_TOKEN", "FREEHOLD_MEMORY_MIB"), "ours")
+    assert _without_ours(theirs | ours) == theirs

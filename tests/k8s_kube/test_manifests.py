@@ -304,6 +304,8 @@ def test_what_apps_are_to_trust_is_handed_to_the_launcher() -> None:
     env = found["spec"]["template"]["spec"]["containers"][0]["env"]
     assert {"name": "FREEHOLD_TRUSTED", "value": "PEM"} in env
     assert [one for one in env if one["name"] != "FREEHOLD_TRUSTED"] == CONTAINER["env"]
+    server = replace(CELL, trusted="PEM")
+    assert instance(DATA_SERVER, server, "t") == instance(DATA_SERVER, CELL, "t"), "a data server calls nobody"
 
 
 def test_a_counter_alone_replaces_no_pod_but_a_restart_does() -> None:

@@ -64,8 +64,9 @@ def _ending(code: int, outcome: Outcome, listening: Listening) -> str:
 
 
 def _without_ours(environment: dict[str, str]) -> dict[str, str]:
-    ours = ("BUNDLE_URL", "BUNDLE_TOKEN", "BUNDLE_DIGEST", "MEMORY_MIB", "TRUSTED")
-    return {name: value for name, value in environment.items() if name.removeprefix("FREEHOLD_") not in ours}
+    names = ("BUNDLE_URL", "BUNDLE_TOKEN", "BUNDLE_DIGEST", "MEMORY_MIB", "TRUSTED")
+    ours = {f"FREEHOLD_{name}" for name in names}
+    return {name: value for name, value in environment.items() if name not in ours}
 
 
 if __name__ == "__main__":
