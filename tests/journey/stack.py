@@ -163,18 +163,20 @@ class Stack:
         orphans = {int(pid) for pid in children} - {pid for pid, *_ in recorded}
         orphans |= {pid for pid in self.processes() if self.supervisor not in _ancestry(pid)}
         kept = self._data_servers()
+        orphans -= {pid for _, pid in kept.values()}  # those whose node agent was killed came to the supervisor too
+        links = {link for link, _ in kept.values()}
         folders = [str(folder) for folder in (self.home / "node" / "run").iterdir() if folder.name not in kept]
-        networks = [place for place in traces.networks(self.home) if Path(place).name not in kept.values()]
+        networks = [place for place in traces.networks(self.home) if Path(place).name not in links]
         return [*(f"{pid} {command(pid)}" for pid in orphans), *folders, *networks]
 
-    def _data_servers(self) -> dict[str, str]:
-        """{folder of its sandbox: name of its network} of one per cloud."""
+    def _data_servers(self) -> dict[str, tuple[str, int]]:
+        """{folder of its sandbox: (name of its network, pid outside)} of one per cloud."""
         plan = network_plan(self.home / "node")
-        found: dict[str, tuple[str, str]] = {}
+        found: dict[str, tuple[str, tuple[str, int]]] = {}
         for file in (self.home / "node" / "run").glob("dat*/record.json"):
             record = json.loads(_bytes_of(file) or b"{}")
             if record:
-                found[record["cloud_id"]] = (record["name"], plan.link(record["slot"]))
+                found[record["cloud_id"]] = (record["name"], (plan.link(record["slot"]), record["outer"]["pid"]))
         return dict(found.values())
 
     def members(self, sandbox: str) -> list[int]:
