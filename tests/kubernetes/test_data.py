@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -157,7 +158,7 @@ def test_a_key_made_in_the_console_works_from_outside(freehold: ClusterStack, sh
     collection = shell.owner.call("POST", "collections/", json={"name": "diary"})
     made = shell.owner.call("POST", f"collections/{collection['id']}/keys/", json={"name": "laptop"})
     url = f"https://localhost:{freehold.tls_port}/v1/{made['project_id']}/days/items/x"
-    with httpx.Client(verify=str(freehold.home / "ca.pem"), timeout=30) as program:
+    with httpx.Client(verify=ssl.create_default_context(cafile=freehold.home / "ca.pem"), timeout=30) as program:
         until(lambda: program.get(url, headers={"X-API-Key": made["key"]}).status_code == 404, 10, "the key is known")
         assert program.get(url, headers={"X-API-Key": shell.key}).status_code == 401
     assert client().get(f"{shell.url}__space/v0/base/v1/dummy/days/items/x").status_code == 401
