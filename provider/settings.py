@@ -29,6 +29,8 @@ CLUSTER_URL = env.text(
 OTHER_CELLS = dict(env.pairs("FREEHOLD_OTHER_CELLS"))
 # Kubernetes has no policies for data servers yet: they would be out of reach, and take the apps' quota.
 DATA_SERVERS = CLUSTER_URL.startswith("local://")
+# Whether micros may be OCI images. Pods of the console are told so, since they know no cluster.
+RUNS_IMAGES = env.boolean("FREEHOLD_RUNS_IMAGES", CLUSTER_URL.startswith("kubernetes://"))
 STORE_DIR = FREEHOLD_HOME / "store"
 # Where apps reach their data, without a scheme: the clients of the former platform insist on https.
 DATA_HOST = env.text("FREEHOLD_DATA_HOST", f"localhost:{env.integer('FREEHOLD_TLS_PORT', 8443)}")

@@ -167,10 +167,10 @@ class KubeCluster:
         if not micros or micro not in (None, *micros):
             raise NotFound(f"the instance {instance_id} has no process “{micro or ''}”")
 
-        def pods() -> dict[str, str]:
+        def pods() -> dict[str, logs.Source]:
             found = self._api.items(path("Pod", namespace), naming.selector(labels), metadata_only=True)
-            named = {pod["metadata"]["name"]: annotation(pod, naming.MICRO_NAME) for pod in found}
-            return {pod: name for pod, name in named.items() if micro in (None, name)}
+            named = {pod["metadata"]["name"]: observe.source(pod) for pod in found}
+            return {pod: source for pod, source in named.items() if micro in (None, source.micro)}
 
         if not follow:
             return iter(logs.tail(self._api, namespace, pods(), tail))
@@ -199,8 +199,8 @@ class KubeCluster:
         self._job(cloud_id, job_id)
         namespace = self._namespace(cloud_id)
 
-        def pods() -> dict[str, str]:
-            return {pod["metadata"]["name"]: "build" for pod in self._build_pods(cloud_id, job_id)}
+        def pods() -> dict[str, logs.Source]:
+            return {pod["metadata"]["name"]: logs.Source("build") for pod in self._build_pods(cloud_id, job_id)}
 
         def over() -> bool:
             try:
@@ -363,7 +363,7 @@ class KubeCluster:
     def _with_last_words(self, status: InstanceStatus, found: Objects) -> InstanceStatus:
         """What a container that still runs said last; ended ones have left it in their status."""
         namespace = self._namespace(status.cloud_id)
-        return observe.with_tails(status, found, lambda pod: logs.last_words(self._api, namespace, pod))
+        return observe.with_tails(status, found, lambda pod: logs.last_words(self._api, namespace, *pod))
 
     def _job(self, cloud_id: str, job_id: str) -> Manifest:
         return self._api.get(path("Job", self._namespace(cloud_id), naming.build_name(checks.require_id(job_id))))

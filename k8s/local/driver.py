@@ -269,6 +269,10 @@ def _check(spec: InstanceSpec) -> None:
     """Raises Permanent for what can never run here."""
     check_shape(spec)
     for micro in spec.micros:
+        if micro.image is not None:
+            raise Permanent(
+                f"the micro “{micro.name}” is an image (image: {micro.image}), which one machine cannot run"
+            )
         if any("\0" in name + value or "=" in name or not name for name, value in micro.env.items()):
             raise Permanent(
                 f"the environment of the micro “{micro.name}” holds a name or value that no process can have"
