@@ -10,7 +10,7 @@ from k8s.bundles.client import ResultsClient
 from k8s.bundles.tokens import Bearer, Kind
 from k8s.cell import Cell
 from k8s.errors import NotFound, Temporary
-from k8s.kube import builds, logs, measuring, observe
+from k8s.kube import builds, logs, measuring, observe, terminating
 from k8s.kube.api import Api, path
 from k8s.kube.applied import Applied
 from k8s.kube.observe import Objects, annotation, number
@@ -75,6 +75,10 @@ class KubeCluster:
         self._applied.forget_cloud(cloud_id)
         for namespace in self._find_namespaces(cloud_id):
             self._api.delete(path("Namespace", name=namespace["metadata"]["name"]))
+
+    def what_holds(self, cloud_id: str) -> str:
+        found = self._api.items(path("Namespace"), self._cloud_labels(cloud_id))
+        return "; ".join(filter(None, (terminating.cause(self._api, namespace) for namespace in found)))
 
     # --- instances --------------------------------------------------------------------------------------------------
 
@@ -253,7 +257,8 @@ class KubeCluster:
         if namespace is None:
             return {}
         if namespace["metadata"].get("deletionTimestamp"):
-            raise Temporary(f"the cloud {spec.cloud_id} is still being removed", 2.0)
+            why = terminating.cause(self._api, self._api.get(path("Namespace", name=spec.namespace)))
+            raise Temporary(f"the cloud {spec.cloud_id} is still being removed" + (f": {why}" if why else ""), 2.0)
         labels = naming.selector({naming.INSTALLATION: self._cell.installation, naming.CLOUD: spec.cloud_id})
         found = {("Namespace", spec.namespace): namespace}
         for kind in ("ResourceQuota", "LimitRange", "NetworkPolicy", "ServiceAccount"):
@@ -268,8 +273,11 @@ class KubeCluster:
             return None
 
     def _find_namespaces(self, cloud_id: str) -> list[Manifest]:
+        return self._api.items(path("Namespace"), self._cloud_labels(cloud_id), metadata_only=True)
+
+    def _cloud_labels(self, cloud_id: str) -> str:
         labels = {naming.INSTALLATION: self._cell.installation, naming.CLOUD: checks.require_id(cloud_id)}
-        return self._api.items(path("Namespace"), naming.selector(labels), metadata_only=True)
+        return naming.selector(labels)
 
     def _namespace(self, cloud_id: str) -> str:
         """Raises NotFound, also for one that is on its way out."""
