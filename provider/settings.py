@@ -27,6 +27,8 @@ CLUSTER_URL = env.text(
 )
 # Cells beside the one of this process, "name=URL": what a worker needs of clusters whose gate and observer run elsewhere.
 OTHER_CELLS = dict(env.pairs("FREEHOLD_OTHER_CELLS"))
+# Whether micros may be OCI images. Pods of the console are told so, since they know no cluster.
+RUNS_IMAGES = env.boolean("FREEHOLD_RUNS_IMAGES", CLUSTER_URL.startswith("kubernetes://"))
 STORE_DIR = FREEHOLD_HOME / "store"
 # Where apps reach their data, without a scheme: the clients of the former platform insist on https.
 _data_host = env.text("FREEHOLD_DATA_HOST", "")

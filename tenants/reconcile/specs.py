@@ -123,6 +123,7 @@ def _micro(instance: Instance, part: Part, size: Size) -> MicroSpec:
         python_path=part.python_path,
         env=_environment(instance, part) if process else {},
         limits=Limits(size.cpu_millis, size.memory_mib) if process else Limits(),
+        image=part.image,
     )
 
 

@@ -246,6 +246,57 @@ POD = {
 }
 
 
+IMAGE = "registry.example/team/tool@sha256:" + "c" * 64
+OF_IMAGE = replace(WEB, engine="custom", root="", python_path=(), command=None, image=IMAGE)
+IMAGE_CONTAINER = {
+    **{key: value for key, value in CONTAINER.items() if key not in ("command", "env")},
+    "image": IMAGE,
+    "env": [
+        {"name": "TMPDIR", "value": "/tmp"},
+        {"name": "PORT", "value": "8080"},
+        {"name": "GREETING", "valueFrom": _out_of(f"{KEY}.GREETING")},
+        {"name": "HOME", "valueFrom": _out_of(f"{KEY}.HOME")},
+    ],
+    "resources": {
+        "limits": {"cpu": "400m", "memory": "512Mi", "ephemeral-storage": "576Mi"},
+        "requests": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "144Mi"},
+    },
+    "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+}
+
+
+def test_an_image_runs_as_it_is_without_the_launcher_and_under_the_same_rules() -> None:
+    found = unstamped(instance(replace(INSTANCE, micros=(OF_IMAGE,), artifact=""), CELL, "token-1"))
+    template = found["Deployment", DEPLOYMENT]["spec"]["template"]
+    assert template["spec"] == {
+        **POD,
+        "containers": [IMAGE_CONTAINER],
+        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "512Mi"}}],
+    }
+    assert template["metadata"]["annotations"] == {
+        "freehold/micro-name": "Web.App",
+        "freehold/restart": "2",
+        "freehold/attempt": "0",
+        "freehold/artifact": IMAGE,  # no bundle's digest: the bundle server hands such a pod nothing
+        "freehold/config": naming.digest(["token-1", sorted(WEB.env.items())]),
+    }
+
+
+def test_the_run_line_of_an_image_is_its_command_and_its_port_is_not_its_owners() -> None:
+    own = replace(OF_IMAGE, command="serve --port $PORT", env={"PORT": "1"})
+    found = unstamped(instance(replace(INSTANCE, micros=(own,)), CELL, "t"))["Deployment", DEPLOYMENT]
+    container = found["spec"]["template"]["spec"]["containers"][0]
+    assert container["command"] == ["/bin/sh", "-c", "serve --port $$PORT"]  # for the shell, not for Kubernetes
+    assert [entry for entry in container["env"] if entry["name"] == "PORT"] == [{"name": "PORT", "value": "8080"}]
+
+
+def test_a_volume_comes_into_an_image_too() -> None:
+    found = unstamped(instance(replace(INSTANCE, micros=(OF_IMAGE,), volume=WITH_VOLUME), CELL, "t"))
+    pod = found["Deployment", DEPLOYMENT]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["volumeMounts"][-1] == {"name": "volume", "mountPath": "/data"}
+    assert pod["volumes"][-1] == {"name": "volume", "persistentVolumeClaim": {"claimName": "i-ins1"}}
+
+
 def test_an_instance_with_a_volume_is_replaced_and_never_doubled() -> None:
     found = unstamped(instance(replace(INSTANCE, volume=WITH_VOLUME), CELL, "t"))
     assert found["PersistentVolumeClaim", "i-ins1"] == {
@@ -363,6 +414,7 @@ def test_a_build_is_a_job_that_runs_once_in_the_developers_cloud() -> None:
 @pytest.mark.parametrize("version", ["1.28", "1.30", "1.32", "1.34", "1.36", "1.37"])
 def test_current_servers_know_every_field(version: str) -> None:
     wanted = [*prerequisites(), *cloud(CLOUD, CELL), *build(BUILD, CELL, "t")]
+    wanted += instance(replace(INSTANCE, micros=(replace(OF_IMAGE, command="serve"),)), CELL, "t")
     wanted += instance(replace(INSTANCE, volume=WITH_VOLUME), replace(CELL, runtime_class="gvisor"), "t")
     wanted += instance(DATA_SERVER, replace(CELL, trusted="PEM"), "t")
     for manifest in wanted:
