@@ -74,6 +74,13 @@ class IssuedTokenShape(TokenShape):
     token = Text()
 
 
+class MediumShape(serializers.Serializer[Any]):
+    """kind: image, whose url is a path of this provider, or video."""
+
+    kind = Text()
+    url = Text()
+
+
 class AppShape(serializers.Serializer[Any]):
     slug = Text()
     name = Text()
@@ -84,6 +91,7 @@ class AppShape(serializers.Serializer[Any]):
     homepage = Text()
     git = Text()
     icon = Text(allow_null=True)
+    media = MediumShape(many=True)
     developer = Text()
     category = Text(allow_null=True)
     listed = serializers.BooleanField()

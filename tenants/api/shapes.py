@@ -3,6 +3,8 @@
 from dataclasses import asdict
 from typing import Any
 
+from django.urls import reverse
+
 from apps_catalog.models import App, AppReport, Release, Revision
 from tenants.models import ApiToken, Cloud, Collection, DataKey, Instance, Operation, Quota, User
 from tenants.representation import instance_document, moment, operation_document, revision_document
@@ -76,6 +78,11 @@ def data_key_document(key: DataKey) -> Document:
     return {"id": key.pk, "name": key.name, "prefix": key.prefix, "created_at": moment(key.created_at)}
 
 
+def _medium(app: App, number: int, item: dict[str, str]) -> Document:
+    address = item["url"] if item["kind"] == "video" else reverse("console:app_media", args=[app.slug, number])
+    return {"kind": item["kind"], "url": address}
+
+
 def app_document(app: App) -> Document:
     """`app` with its developer."""
     return {
@@ -88,6 +95,7 @@ def app_document(app: App) -> Document:
         "homepage": app.homepage,
         "git": app.git,
         "icon": app.icon or None,
+        "media": [_medium(app, number, item) for number, item in enumerate(app.media, 1)],
         "developer": app.developer.handle,
         "category": app.category or None,
         "listed": app.listed,
