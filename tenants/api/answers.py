@@ -169,13 +169,17 @@ class UploadedShape(RevisionShape):
 
 
 class CollectionShape(serializers.Serializer[Any]):
-    """instance: the app's that uses it, null for one by itself. project_id: what SDKs call it. size_bytes: lately."""
+    """instance: the app's that uses it, null for one by itself. project_id: what SDKs call it. size_bytes: lately.
+
+    data_host: host and port of Base and Drive, reached by https.
+    """
 
     id = Text()
     name = Text()
     project_id = Text()
     instance = Text(allow_null=True)
     size_bytes = Number()
+    data_host = Text()
     created_at = Moment()
 
 

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from django.conf import settings
 from django.urls import reverse
 
 from apps_catalog.models import App, AppReport, Release, Revision
@@ -70,6 +71,7 @@ def collection_document(collection: Collection) -> Document:
         "project_id": collection.project_id,
         "instance": collection.instance_id,
         "size_bytes": collection.size_bytes,
+        "data_host": settings.DATA_HOST,
         "created_at": moment(collection.created_at),
     }
 
