@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from PIL import Image
+
 from apps_catalog.models import App, Release, Revision
 from k8s.errors import ClusterError, NotFound
 from k8s.specs import (
@@ -25,7 +27,7 @@ from k8s.specs import (
     MicroStatus,
 )
 from tenants.models import Cloud, User
-from tenants.reconcile import builds, clouds, data_servers, instances, unsettled
+from tenants.reconcile import builds, clouds, data_servers, instances, transfers, unsettled
 from tenants.services import accounts, builder, publish
 
 _numbers = itertools.count(1)
@@ -49,6 +51,7 @@ class MemoryCluster:
         self.broken: set[str] = set()
         self.job_phase = JobPhase.SUCCEEDED
         self.lingers = False
+        self.held_by = ""
         self.calls: list[str] = []
         self.break_before: dict[str, list[BaseException]] = {}
         self.break_after: dict[str, list[BaseException]] = {}
@@ -78,6 +81,9 @@ class MemoryCluster:
             self.volumes -= inside
             self.specs = {key: spec for key, spec in self.specs.items() if key not in inside}
         self._called("delete_cloud")
+
+    def what_holds(self, cloud_id: str) -> str:
+        return self.held_by
 
     def apply_instance(self, spec: InstanceSpec) -> bool:
         self._call("apply_instance")
@@ -180,6 +186,12 @@ def active_person(cluster: MemoryCluster, name: str = "person") -> User:
     return User.objects.get(pk=user.pk)
 
 
+def picture(kind: str = "PNG", width: int = 1280, height: int = 800) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), "teal").save(out, kind)
+    return out.getvalue()
+
+
 def zipped(files: dict[str, str | bytes]) -> io.BytesIO:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
@@ -214,6 +226,8 @@ def settle() -> None:
             data_servers.reconcile(server_id)
         for revision_id in unsettled.builds():
             builds.reconcile(revision_id)
+        for operation_id in unsettled.transfers():
+            transfers.reconcile(operation_id)
 
 
 def place() -> None:

@@ -1,8 +1,9 @@
 """What a command shows: lines for people as it goes, or one JSON document at its end and nothing else."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, BinaryIO
 
 from rich.console import Console
@@ -29,6 +30,10 @@ class Screen:
     def say(self, text: str, style: str = "") -> None:
         """One line; `text` is shown as it is, whatever brackets or control characters a stranger put into it."""
         self._out.print(Text(_printable(text), style=style))
+
+    def note(self, text: str) -> None:
+        """Beside what a command is for; never in its output."""
+        self._err.print(Text(_printable(text), style="yellow"))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         if not self.is_terminal:
@@ -58,6 +63,17 @@ class Screen:
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
         with Progress(*columns, console=self._out, transient=True) as progress:
             yield progress.wrap_file(file, total=size_bytes, description=escape(_printable(text)))
+
+    @contextmanager
+    def receiving(self, size_bytes: int, done_bytes: int, text: str) -> Iterator[Callable[[int], object]]:
+        """A bar on a terminal; call what it gives with the number of bytes that came in."""
+        if not self.is_terminal:
+            yield lambda _: None
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+        with Progress(*columns, console=self._out, transient=True) as progress:
+            task = progress.add_task(escape(_printable(text)), total=size_bytes, completed=done_bytes)
+            yield partial(progress.advance, task)
 
     def document(self, data: Any) -> None:
         """The command's result for programs; shown in JSON mode only, exactly once."""

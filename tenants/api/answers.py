@@ -74,6 +74,13 @@ class IssuedTokenShape(TokenShape):
     token = Text()
 
 
+class MediumShape(serializers.Serializer[Any]):
+    """kind: image, whose url is a path of this provider, or video."""
+
+    kind = Text()
+    url = Text()
+
+
 class AppShape(serializers.Serializer[Any]):
     slug = Text()
     name = Text()
@@ -84,6 +91,7 @@ class AppShape(serializers.Serializer[Any]):
     homepage = Text()
     git = Text()
     icon = Text(allow_null=True)
+    media = MediumShape(many=True)
     developer = Text()
     category = Text(allow_null=True)
     listed = serializers.BooleanField()
@@ -161,13 +169,71 @@ class UploadedShape(RevisionShape):
 
 
 class CollectionShape(serializers.Serializer[Any]):
-    """instance: the app's that uses it, null for one by itself. project_id: what SDKs call it. size_bytes: lately."""
+    """instance: the app's that uses it, null for one by itself. project_id: what SDKs call it. size_bytes: lately.
+
+    data_host: host and port of Base and Drive, reached by https.
+    """
 
     id = Text()
     name = Text()
     project_id = Text()
     instance = Text(allow_null=True)
     size_bytes = Number()
+    data_host = Text()
+    created_at = Moment()
+
+
+class ExportShape(serializers.Serializer[Any]):
+    """made_at: the instant that the zip shows. download: its address, null before it is made and once it has ended."""
+
+    id = Text()
+    operation = Text()
+    state = Text()
+    size_bytes = Number()
+    sha256 = Text(allow_null=True)
+    download = Text(allow_null=True)
+    made_at = Moment(allow_null=True)
+    ended_at = Moment(allow_null=True)
+    created_at = Moment()
+
+
+class FoundShape(serializers.Serializer[Any]):
+    """conflicts: how many of its keys or names are taken. items are a base's, files a drive's."""
+
+    name = Text()
+    items = Number(required=False)
+    files = Number(required=False)
+    bytes = Number()
+    conflicts = Number()
+
+
+class PreviewShape(serializers.Serializer[Any]):
+    """ignored: entries that mean nothing here. problems: items that cannot be stored; with any, nothing is imported."""
+
+    items = Number()
+    files = Number()
+    bytes = Number()
+    conflicts = Number()
+    bases = FoundShape(many=True)
+    drives = FoundShape(many=True)
+    ignored = serializers.ListField(child=Text())
+    problems = serializers.ListField(child=Text())
+
+
+class ReportOfImportShape(serializers.Serializer[Any]):
+    items = Number()
+    files = Number()
+    skipped = Number()
+    replaced = Number()
+
+
+class ImportShape(serializers.Serializer[Any]):
+    id = Text()
+    operation = Text(allow_null=True)
+    state = Text(allow_null=True)
+    conflicts = Text(allow_null=True)
+    preview = PreviewShape()
+    report = ReportOfImportShape(allow_null=True)
     created_at = Moment()
 
 
@@ -278,6 +344,7 @@ class OperationShape(serializers.Serializer[Any]):
     state = Text()
     instance = Text(allow_null=True)
     revision = Text(allow_null=True)
+    collection = Text(allow_null=True)
     steps = StepShape(many=True)
     error = Text(allow_null=True)
     created_at = Moment()

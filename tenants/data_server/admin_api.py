@@ -12,7 +12,7 @@
 | GET `…/drives/{name}/folder?prefix=&last=&limit=` | `{"entries": [{name, type, bytes, stored}], "last": … or null}` |
 | POST `…/drives/{name}/rename` | `{"from", "to"}` |
 | GET, PUT `/quota` | `{"limit_bytes": n or null}` → `{limit_bytes, used_bytes}` |
-| POST `/collections/{id}/exports` | 201 `{id, size_bytes, made}`; it is as of now |
+| POST `/collections/{id}/exports` | 201 `{id, size_bytes, made}`; it is as of now. DELETE ends all of the collection |
 | GET, HEAD `/exports/{id}` | the zip, any range; DELETE ends it |
 | POST `/collections/{id}/imports` | a zip → 201, the preview |
 | POST `…/imports/{id}/apply` | `{"conflicts": "skip", "replace" or "fail"}` → `{items, files, skipped, replaced}` |
@@ -124,7 +124,10 @@ class AdminApp:
 
     async def _inside(self, request: Request, project_id: str, rest: list[str]) -> Answer:
         if rest == ["exports"]:
-            _allow(request, "POST")
+            _allow(request, "POST", "DELETE")
+            if request.method == "DELETE":
+                self.exports.end_of(project_id)
+                return wire.reply(200, {"id": project_id})
             release, collection = self.registry.enter(project_id)
             export = await self.exports.make(collection, project_id, release)
             return wire.reply(201, {"id": export.id, "size_bytes": export.size_bytes, "made": export.made})

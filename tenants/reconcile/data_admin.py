@@ -29,12 +29,16 @@ def quoted(name: str) -> str:
     return quote(name, safe="").replace(".", "%2E")
 
 
+def way_in(cloud_id: str, upstream: str) -> tuple[str, dict[str, str]]:
+    """The address below which its interface lies, and the headers that it wants."""
+    token = cloud_secrets(settings.DATA_KEY, cloud_id).admin
+    return f"http://{upstream}{ADMIN_PATH}/", {"Authorization": f"Bearer {token}"}
+
+
 @contextmanager
 def connected(cloud_id: str, upstream: str, timeout_s: float = TIMEOUT_S) -> Iterator[httpx.Client]:
     """A client whose paths are those of tenants.data_server.admin_api. Raises Temporary where nothing answers."""
-    token = cloud_secrets(settings.DATA_KEY, cloud_id).admin
-    headers = {"Authorization": f"Bearer {token}"}
-    address = f"http://{upstream}{ADMIN_PATH}/"
+    address, headers = way_in(cloud_id, upstream)
     try:
         # No proxies of the environment: the server is nearer than they are.
         with httpx.Client(base_url=address, headers=headers, timeout=timeout_s, trust_env=False) as client:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps_catalog.views import app_icon, catalog, developer, spacefile_schema
+from apps_catalog.views import app_icon, app_media, catalog, developer, spacefile_schema
 from tenants.views import (
     account,
     apps,
@@ -16,6 +16,7 @@ from tenants.views import (
     instances,
     operations,
     projects,
+    transfers,
     versions,
 )
 
@@ -24,6 +25,7 @@ urlpatterns = [
     path("apps/", catalog, name="catalog"),
     path("apps/<slug:slug>/", apps.app, name="app"),
     path("apps/<slug:slug>/icon/", app_icon, name="app_icon"),
+    path("apps/<slug:slug>/media/<int:number>/", app_media, name="app_media"),
     path("apps/<slug:slug>/report/", apps.report, name="app_report"),
     path("spacefile.schema.json", spacefile_schema, name="spacefile_schema"),
     path("developers/<slug:handle>/", developer, name="developer"),
@@ -58,6 +60,10 @@ urlpatterns = [
         drives.upload_part,
         name="drive_upload_part",
     ),
+    path("collections/<str:collection_id>/exports/", transfers.export, name="collection_export"),
+    path("collections/<str:collection_id>/imports/", transfers.upload, name="collection_upload"),
+    path("collections/<str:collection_id>/imports/<str:import_id>/", transfers.look, name="collection_import"),
+    path("collections/<str:collection_id>/wipe/", transfers.wipe, name="collection_wipe"),
     path("projects/", projects.projects, name="projects"),
     path("projects/<slug:slug>/", projects.project, name="project"),
     path("projects/<slug:slug>/releases/", projects.release, name="project_release"),

@@ -7,7 +7,7 @@ from django.urls import URLPattern
 
 from apps_catalog.models import Release, Revision
 from provider.pages.urls import urlpatterns
-from tenants.models import Collection, DataKey, InstanceMicro
+from tenants.models import Collection, DataKey, Import, InstanceMicro
 from tests.pages.conftest import SPACEFILE, Person, install, operation_of
 
 LOGIN = "/accounts/login/"
@@ -21,6 +21,7 @@ EXPECTED: dict[str, tuple[int | None, int, int, int]] = {
     "spacefile_schema": (200, 200, 200, 200),
     "developer": (200, 200, 200, 200),
     "app_icon": (404, 404, 404, 404),
+    "app_media": (404, 404, 404, 404),
     "app_install": (302, 302, 302, 302),
     "instance": (None, 200, 404, 404),
     "instance_restart": (None, 405, 405, 405),
@@ -47,6 +48,10 @@ EXPECTED: dict[str, tuple[int | None, int, int, int]] = {
     "drive_delete": (None, 405, 404, 404),
     "drive_upload": (None, 405, 404, 404),
     "drive_upload_part": (None, 405, 404, 404),
+    "collection_export": (None, 405, 405, 405),
+    "collection_upload": (None, 405, 405, 405),
+    "collection_import": (None, 200, 404, 404),
+    "collection_wipe": (None, 200, 404, 404),
     "data_key_create": (None, 302, 404, 404),
     "data_key_revoke": (None, 405, 405, 405),
     "projects": (None, 200, 200, 200),
@@ -71,7 +76,7 @@ EXPECTED: dict[str, tuple[int | None, int, int, int]] = {
 }
 STREAMS = {
     *("cloud_events", "operation_events", "instance_events", "instance_logs"),
-    *("project_events", "revision_events", "revision_logs"),
+    *("project_events", "revision_events", "revision_logs", "export_file"),
 }
 
 
@@ -84,12 +89,15 @@ def addresses(ada: Person, notes: Release) -> dict[str, str]:
     own = release_app(ada.user, "garden")
     collection = Collection.objects.create(cloud=ada.cloud, name="diary")
     key = DataKey.objects.create(collection=collection, name="k", prefix="x", sha256="a" * 64, generation=1)
+    preview = {"items": 1, "files": 0, "bytes": 1, "conflicts": 0, "bases": [], "drives": [], "ignored": []}
+    seen = Import.objects.create(collection=collection, staged="a" * 16, preview={**preview, "problems": []})
     return {
         "collection_id": collection.pk,
         "base": "things",
         "drive": "docs",
         "upload": "none",
         "key_id": key.pk,
+        "import_id": seen.pk,
         "instance_id": instance.pk,
         "operation_id": operation.pk,
         "slug": "notes",
@@ -100,6 +108,7 @@ def addresses(ada: Person, notes: Release) -> dict[str, str]:
         "token_id": "toknone",
         "name": "20200101-000000-1.log:0",
         "path": "architecture.md",
+        "number": "1",
     }
 
 
