@@ -1,4 +1,4 @@
-"""What a collection holds now, asked of its data server. The one place where a page asks the inside of a cloud."""
+"""What a collection holds now, asked of its data server; and how pages reach the inside of a cloud at all."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,7 +77,7 @@ def contents_of(collection: Collection) -> Contents | None:
     try:
         with opened(collection) as client:
             return contents(client)
-    except (Away, NotThere):
+    except (Away, Refused):
         return None
 
 

@@ -14,6 +14,7 @@ from tenants.reconcile import data_admin
 from tenants.services.contents import NotThere, Part, contents, opened, part
 
 PAGE_ITEMS = 50
+_PRETTY_LETTERS = 500_000  # beyond, indenting would make of an item more than a form may send back
 QUERY_TIMEOUT_S = 20.0  # a scan of a great base ends by itself before
 Item = dict[str, Any]
 
@@ -95,6 +96,8 @@ def delete(collection: Collection, base: str, key: str) -> None:
 def written(item: Item) -> str:
     """JSON for people to read and change; escapes where it holds half a surrogate pair."""
     text = json.dumps(item, ensure_ascii=False, indent=2)
+    if len(text) > _PRETTY_LETTERS:
+        return documents.encode(item)
     try:
         text.encode()
     except UnicodeEncodeError:

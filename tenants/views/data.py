@@ -25,7 +25,7 @@ View = Callable[..., HttpResponse]
 
 
 def of_collection(view: View) -> View:
-    """For its owner alone; where the data server does not answer, a page that says so."""
+    """For its owner alone; where the data server cannot answer, a page that says so."""
 
     @wraps(view)
     def answer(request: HttpRequest, collection_id: str, **kwargs: Any) -> HttpResponse:
@@ -34,6 +34,9 @@ def of_collection(view: View) -> View:
             return view(request, row, **kwargs)
         except NotThere as error:
             raise Http404(str(error)) from error
+        except Refused as refusal:
+            context = {"collection": row, "why": str(refusal)}
+            return render(request, "tenants/data_away.html", context, status=refusal.status)
         except Away:
             return render(request, "tenants/data_away.html", {"collection": row}, status=503)
 

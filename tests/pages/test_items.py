@@ -6,12 +6,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
 from django.test import Client
 
 from tenants.models import Collection, DataServer
+from tenants.services.contents import refused
 from tests.pages.conftest import Person
 from tests.pages.data_servers import data_server, inner
 
@@ -108,7 +110,7 @@ def test_what_is_wrong_with_a_query_stands_beside_it(
     assert ada.browser.get(at, {"q": query}, headers={"HX-Request": "true"}).status_code == 200
 
 
-def test_pages_go_through_everything_once_and_stay_fast(ada: Person, store: httpx.Client, at: str) -> None:
+def test_pages_go_through_everything_once(ada: Person, store: httpx.Client, at: str) -> None:
     put(store, *({"key": f"{n:04}", "n": n} for n in range(120)))
     seen, path = [], at
     while path:
@@ -168,6 +170,27 @@ def test_half_a_surrogate_pair_breaks_no_page(ada: Person, store: httpx.Client, 
     assert store.put("bases/things/items", content=body).status_code == 207
     assert "udfff" in page(ada.browser, at)
     assert "udfff" in page(ada.browser, at + "item/?key=a")
+
+
+def test_an_item_that_indenting_would_swell_is_saved_as_it_was_shown(ada: Person, store: httpx.Client, at: str) -> None:
+    put(store, {"key": "a", "l": [1] * 200_000})
+    shown = re.search(r"<textarea[^>]*>(.*?)</textarea>", page(ada.browser, at + "item/?key=a"), re.DOTALL)
+    assert shown
+    form = urlencode({"item": html.unescape(shown[1]).replace("\n", "\r\n")})
+    kind = "application/x-www-form-urlencoded"
+    assert ada.browser.post(at + "item/?key=a", form, content_type=kind).status_code == 302
+    assert item(store, "a") == {"key": "a", "l": [1] * 200_000}
+
+
+def test_a_refusal_that_belongs_to_no_field_is_a_page(
+    ada: Person, store: httpx.Client, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise refused(507, "There is no room left on the disk")
+
+    monkeypatch.setattr("tenants.services.items.contents", full)
+    answer = ada.browser.get(at)
+    assert answer.status_code == 422 and "no room left" in answer.content.decode()
 
 
 @pytest.mark.parametrize(
