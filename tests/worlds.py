@@ -49,6 +49,7 @@ class MemoryCluster:
         self.broken: set[str] = set()
         self.job_phase = JobPhase.SUCCEEDED
         self.lingers = False
+        self.held_by = ""
         self.calls: list[str] = []
         self.break_before: dict[str, list[BaseException]] = {}
         self.break_after: dict[str, list[BaseException]] = {}
@@ -78,6 +79,9 @@ class MemoryCluster:
             self.volumes -= inside
             self.specs = {key: spec for key, spec in self.specs.items() if key not in inside}
         self._called("delete_cloud")
+
+    def what_holds(self, cloud_id: str) -> str:
+        return self.held_by
 
     def apply_instance(self, spec: InstanceSpec) -> bool:
         self._call("apply_instance")

@@ -34,6 +34,9 @@ class Lane(Protocol):
     def get(self, upstream: str, path: str = "/") -> str:
         """Body of a GET to an upstream as the gate would make it. Raises OSError."""
 
+    def image(self) -> str | None:
+        """An image by digest that is at hand and has a Python, or None where the driver runs no images."""
+
     def crash(self) -> None:
         """Kill −9 what turns specs into processes, and start it again."""
 
@@ -61,6 +64,9 @@ class LocalLane:
 
     def get(self, upstream: str, path: str = "/") -> str:
         return fetched(upstream, path)
+
+    def image(self) -> str | None:
+        return None
 
     def crash(self) -> None:
         self.kill()

@@ -53,6 +53,16 @@ def test_a_collection_brings_the_clouds_one_server_up(owner: User, cluster: Mach
     assert (spec.replicas, spec.artifact, spec.volume and spec.volume.path) == (1, PROGRAM, "/data")
 
 
+def test_a_namespace_of_an_older_version_gets_room_and_policies_before_its_first_data_server(
+    owner: User, cluster: Machine
+) -> None:
+    before = len(cluster.calls)
+    collections.create_collection(owner, "one")
+    settle()
+    calls = cluster.calls[before:]
+    assert calls.index("ensure_cloud") < calls.index("apply_instance")
+
+
 def test_reconciling_twice_makes_no_second_call_and_writes_nothing(owner: User, cluster: Machine) -> None:
     collections.create_collection(owner, "one")
     settle()
