@@ -135,21 +135,11 @@ def _wipe(operation: Operation, collection: Collection, client: httpx.Client) ->
 
 
 def _told(answer: httpx.Response) -> data_admin.Document:
-    """Its document. What it refuses is for people to read, a full cloud too."""
-    if answer.status_code >= 500 and answer.status_code != 507:
-        raise Temporary(f"the data server answered {answer.status_code}", retry_after_s=2)
-    if not answer.is_success:
-        raise Permanent(f"{complaint(answer)}.")
-    found: data_admin.Document = answer.json()
-    return found
-
-
-def complaint(answer: httpx.Response) -> str:
-    """Why the data server refused, in its own words."""
+    """Its document. What it refuses is for people to read, so without what was asked."""
     try:
-        return "; ".join(str(error) for error in answer.json()["errors"])[:1000]
-    except (ValueError, KeyError, TypeError):
-        return answer.text[:300]
+        return data_admin.document_of(answer, "a transfer")
+    except data_admin.Refusal as refusal:
+        raise Permanent(f"{refusal.why}.") from refusal
 
 
 def forget_looked_at() -> None:

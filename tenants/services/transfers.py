@@ -14,11 +14,11 @@ from django.db import transaction
 from k8s.errors import ClusterError
 from tenants import steps
 from tenants.errors import Conflict, Refused, Unavailable
-from tenants.models import Collection, DataServer, Export, Import, Operation, OperationKind, User
+from tenants.models import Collection, Export, Import, Operation, OperationKind, User
 from tenants.reconcile import data_admin
-from tenants.reconcile.transfers import LONG_S, complaint
+from tenants.reconcile.transfers import LONG_S
 from tenants.services.collections import lock_collection
-from tenants.states import DataServerState
+from tenants.services.contents import Away, upstream_of
 from tenants.tasks import enqueue_transfer
 
 EXPORT_STEPS = (("prepare", "Read what the collection holds"), ("check", "Compute the checksum"))
@@ -78,14 +78,12 @@ def stage_archive(collection: Collection, file: "UploadedFile[Any]") -> Staged:
     try:
         with data_admin.connected(collection.cloud_id, _upstream(collection), LONG_S) as client:
             answer = client.post(path, content=content(), headers={"Content-Length": str(file.size or 0)})
+        found = data_admin.document_of(answer, f"POST {path}")
+    except data_admin.Refusal as refusal:
+        code = "storage_full" if refusal.status == data_admin.FULL else "invalid_archive"
+        raise Refused(code, f"{refusal.why}.", field="archive") from refusal
     except ClusterError as error:
         raise _away() from error
-    if answer.status_code >= 500 and answer.status_code != 507:
-        raise _away()
-    if not answer.is_success:
-        code = "storage_full" if answer.status_code == 507 else "invalid_archive"
-        raise Refused(code, f"{complaint(answer)}.", field="archive")
-    found = answer.json()
     return Staged(found["id"], digest.hexdigest(), _preview(found))
 
 
@@ -156,10 +154,10 @@ def _lock_idle(collection: Collection) -> Collection:
 
 
 def _upstream(collection: Collection) -> str:
-    server = DataServer.objects.filter(cloud_id=collection.cloud_id, state=DataServerState.RUNNING).first()
-    if server is None or not server.upstream or collection.generation > server.observed_generation:
-        raise _away()
-    return server.upstream
+    try:
+        return upstream_of(collection)
+    except Away as away:
+        raise _away() from away
 
 
 def _away() -> Unavailable:

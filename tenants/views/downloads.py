@@ -28,6 +28,8 @@ async def export_file(user: User, request: HttpRequest, collection_id: str, expo
         return _ended(request)
     if export.operation.state != WorkState.SUCCEEDED:
         return refusal(request, 409, "export_not_ready", "The export is not made yet, or failed: see its operation.")
+    if not upstream:
+        return _away(request)
     address, headers = data_admin.way_in(export.collection.cloud_id, upstream)
     headers |= {name: request.headers[name] for name in ("Range", "If-Range") if name in request.headers}
     stack = AsyncExitStack()
@@ -40,7 +42,7 @@ async def export_file(user: User, request: HttpRequest, collection_id: str, expo
         return await _pass_on(user, request, export, answer, stack)
     except httpx.HTTPError:
         await stack.aclose()
-        return refusal(request, 503, "data_server_away", "Your cloud’s data server does not answer. Try again soon.")
+        return _away(request)
     except BaseException:
         await stack.aclose()
         raise
@@ -65,7 +67,7 @@ async def _pass_on(
             outside = refusal(request, 416, "no_such_range", "The range lies outside the export.", "Range")
             outside["Content-Range"] = f"bytes */{export.size_bytes}"
             return outside
-        return refusal(request, 503, "data_server_away", "Your cloud’s data server does not answer. Try again soon.")
+        return _away(request)
     out: HttpResponseBase
     if request.method == "HEAD":
         await stack.aclose()
@@ -100,3 +102,7 @@ def _end(export: Export) -> None:
 
 def _ended(request: HttpRequest) -> HttpResponse:
     return refusal(request, 410, "export_ended", "This export can be fetched no more: make a new one.")
+
+
+def _away(request: HttpRequest) -> HttpResponse:
+    return refusal(request, 503, "data_server_away", "Your cloud’s data server does not answer. Try again in a moment.")

@@ -9,8 +9,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connections
 from django.test import AsyncClient
 
-from tenants.models import Collection, Export, Import, Operation, User
+from tenants.models import Collection, DataServer, Export, Import, Operation, User
 from tests.api.client import Program, error
+from tests.free_ports import free_port
 from tests.tenants.machine import Machine, cluster
 from tests.tenants.test_transfers import filled, zip_of
 from tests.worlds import active_person, settle, zipped
@@ -87,8 +88,14 @@ def test_an_export_that_its_server_let_go_says_so(owner: User, mine: Collection,
     assert error(answer)[:2] == (410, "export_ended")
     last = Export.objects.first()
     assert last is not None
+    path = f"/api/v1/collections/{mine.pk}/exports/{last.pk}/download/"
+    server = DataServer.objects.get()
+    for upstream in ("", f"127.0.0.1:{free_port()}"):
+        DataServer.objects.update(upstream=upstream)
+        assert error(fetch(program, path)[0])[:2] == (503, "data_server_away")
+    DataServer.objects.update(upstream=server.upstream)
     Export.objects.filter(pk=last.pk).update(remote=f"{mine.project_id}-none")
-    answer, _ = fetch(program, f"/api/v1/collections/{mine.pk}/exports/{last.pk}/download/")
+    answer, _ = fetch(program, path)
     assert error(answer)[:2] == (410, "export_ended")
     assert program("GET", f"collections/{mine.pk}/exports/{last.pk}/").json()["download"] is None
 
