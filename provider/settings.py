@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from k8s.naming import FORMER_DATA_HOSTS
 from provider import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -32,7 +33,11 @@ RUNS_IMAGES = env.boolean("FREEHOLD_RUNS_IMAGES", CLUSTER_URL.startswith("kubern
 STORE_DIR = FREEHOLD_HOME / "store"
 # Where apps reach their data, without a scheme: the clients of the former platform insist on https.
 _data_host = env.text("FREEHOLD_DATA_HOST", "")
-DATA_HOST = _data_host or f"localhost:{env.integer('FREEHOLD_TLS_PORT', 8443)}"
+_local_data_host = f"localhost:{env.integer('FREEHOLD_TLS_PORT', 8443)}"
+DATA_HOST = _data_host or _local_data_host
+# What programs outside of apps are told. The former platform's names are ours inside of pods alone: on any other machine
+# they would lead, with a key, to whoever has these domains.
+OUTSIDE_DATA_HOST = _local_data_host if DATA_HOST.partition(":")[0] in FORMER_DATA_HOSTS else DATA_HOST
 # Clouds get data servers where apps can reach them: in a pod `localhost` is the pod itself.
 DATA_SERVERS = bool(_data_host) or CLUSTER_URL.startswith("local://")
 # Names the artifact that data servers run, written by provider.up.data_program. In a cluster it lies on a volume that all

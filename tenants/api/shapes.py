@@ -71,7 +71,7 @@ def collection_document(collection: Collection) -> Document:
         "project_id": collection.project_id,
         "instance": collection.instance_id,
         "size_bytes": collection.size_bytes,
-        "data_host": settings.DATA_HOST,
+        "data_host": settings.OUTSIDE_DATA_HOST,
         "created_at": moment(collection.created_at),
     }
 

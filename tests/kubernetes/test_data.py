@@ -156,8 +156,9 @@ def test_an_app_that_asks_the_servers_pod_itself_gets_no_administration(freehold
 
 def test_a_key_made_in_the_console_works_from_outside(freehold: ClusterStack, shell: Shell) -> None:
     collection = shell.owner.call("POST", "collections/", json={"name": "diary"})
+    assert collection["data_host"] == f"localhost:{freehold.tls_port}"
     made = shell.owner.call("POST", f"collections/{collection['id']}/keys/", json={"name": "laptop"})
-    url = f"https://localhost:{freehold.tls_port}/v1/{made['project_id']}/days/items/x"
+    url = f"https://{collection['data_host']}/v1/{made['project_id']}/days/items/x"
     with httpx.Client(verify=ssl.create_default_context(cafile=freehold.home / "ca.pem"), timeout=30) as program:
         until(lambda: program.get(url, headers={"X-API-Key": made["key"]}).status_code == 404, 10, "the key is known")
         assert program.get(url, headers={"X-API-Key": shell.key}).status_code == 401
