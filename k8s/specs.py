@@ -68,6 +68,13 @@ class VolumeSpec:
     size_mib: int
 
 
+class Role(StrEnum):
+    """What an instance is to its cloud: who may reach it, and whose quota it counts against."""
+
+    APP = "app"
+    DATA = "data"  # the cloud's data server, which the provider runs
+
+
 @dataclass(frozen=True)
 class InstanceSpec:
     """The whole desired state of one installed copy.
@@ -76,6 +83,7 @@ class InstanceSpec:
     replicas: 0 (asleep, stopped) or 1; always part of the spec, so there is one writer of this fact.
     artifact: "sha256:<64 hex>" of the built artifact in the artifact store; "" where every micro is an image.
     host: the instance's own host name without port; apps call themselves by it.
+    gate_hosts: further names that lead to the gate.
     restart: grows when the owner asks for a restart; a changed value replaces the processes.
     """
 
@@ -90,6 +98,8 @@ class InstanceSpec:
     volume: VolumeSpec | None = None
     restart: int = 0
     ready_timeout_s: int = 60
+    role: Role = Role.APP
+    gate_hosts: tuple[str, ...] = ()
 
 
 class MicroPhase(StrEnum):

@@ -25,7 +25,7 @@ from k8s.specs import (
     MicroStatus,
 )
 from tenants.models import Cloud, User
-from tenants.reconcile import builds, clouds, data_servers, instances, unsettled
+from tenants.reconcile import builds, clouds, data_servers, instances, transfers, unsettled
 from tenants.services import accounts, builder, publish
 
 _numbers = itertools.count(1)
@@ -218,6 +218,8 @@ def settle() -> None:
             data_servers.reconcile(server_id)
         for revision_id in unsettled.builds():
             builds.reconcile(revision_id)
+        for operation_id in unsettled.transfers():
+            transfers.reconcile(operation_id)
 
 
 def place() -> None:

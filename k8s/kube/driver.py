@@ -31,6 +31,7 @@ from k8s.specs import (
     LogLine,
     MicroKind,
     MicroPhase,
+    Role,
 )
 
 # What an instance consists of, in the order of deletion: the Secret, which stands for the whole, at last.
@@ -93,7 +94,7 @@ class KubeCluster:
             return False
         token = tokens.issue(self._key, Bearer(Kind.INSTANCE, spec.cloud_id, spec.instance_id))
         wanted = instance(spec, self._cell, token, self._attempts(spec, there))
-        changed = [m for m in wanted if not is_intact(m, there.get(_key(m)))]
+        changed = [m for m in wanted if not is_intact(m, there.get(_key(m))) and not _stays(spec, m, there)]
         needless = there.keys() - {_key(m) for m in wanted}
         if changed and not any(kind == "Deployment" for kind, _ in there):
             self._refuse_beside_leftovers(spec, labels)
@@ -383,6 +384,12 @@ class KubeCluster:
 
 def _key(manifest: Manifest) -> tuple[str, str]:
     return manifest["kind"], manifest["metadata"]["name"]
+
+
+def _stays(spec: InstanceSpec, manifest: Manifest, there: Mapping[tuple[str, str], Manifest]) -> bool:
+    """A data server's volume keeps its size when the plan changes: none shrinks, few classes grow, and the server keeps
+    to its limit by itself."""
+    return spec.role is Role.DATA and manifest["kind"] == "PersistentVolumeClaim" and _key(manifest) in there
 
 
 def _version(manifest: Manifest) -> str:

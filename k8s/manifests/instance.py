@@ -8,7 +8,7 @@ from k8s import naming
 from k8s.cell import Cell
 from k8s.manifests import pods
 from k8s.naming import Manifest
-from k8s.specs import InstanceSpec, MicroKind, MicroSpec
+from k8s.specs import InstanceSpec, MicroKind, MicroSpec, Role
 
 BASE_ENV = {
     "PATH": "/usr/bin:/bin:/usr/local/bin:/opt/freehold/bin",
@@ -24,6 +24,7 @@ IMAGE_ENV = {"HOME": "/tmp", "TMPDIR": "/tmp"}  # noqa: S108
 _SHELL = "/bin/sh"
 LAUNCHER = ("/usr/bin/python3", "-I", "-S", "/opt/freehold/launcher/pod.py")
 TOKEN_KEY = "freehold.bundle-token"  # noqa: S105 - the name of an entry
+_PRIORITY = {Role.APP: naming.APPS_PRIORITY, Role.DATA: naming.SYSTEM_PRIORITY}
 _BUNDLE_MIB = 1024
 _LOGS_MIB = 64
 
@@ -133,17 +134,21 @@ def _template(spec: InstanceSpec, cell: Cell, micro: MicroSpec, token: str, atte
         "freehold/config": naming.digest([token, sorted(micro.env.items())]),
     }
     labels = naming.instance_labels(cell.installation, spec.cloud_id, spec.instance_id)
-    labels |= {naming.MICRO: naming.micro_key(micro.name), naming.ROLE: "app"}
+    labels |= {naming.MICRO: naming.micro_key(micro.name), naming.ROLE: spec.role.value}
     volumes = [pods.empty_dir("tmp", pods.TMP_MIB)]
     if not micro.image:
         volumes.append(pods.empty_dir("bundle", _BUNDLE_MIB))
     if spec.volume:
         claim = {"claimName": naming.instance_name(spec.instance_id)}
         volumes.append({"name": "volume", "persistentVolumeClaim": claim})
-    body = pods.pod_spec(cell, naming.APPS_PRIORITY, _container(spec, cell, micro), volumes)
-    if cell.gate_address:
-        body["hostAliases"] = [{"ip": cell.gate_address, "hostnames": [spec.host, *naming.FORMER_DATA_HOSTS]}]
+    body = pods.pod_spec(cell, _PRIORITY[spec.role], _container(spec, cell, micro), volumes)
+    if cell.gate_address and spec.role is Role.APP:
+        body["hostAliases"] = [{"ip": cell.gate_address, "hostnames": _gate_hosts(spec)}]
     return {"metadata": {"labels": labels, "annotations": annotations}, "spec": body}
+
+
+def _gate_hosts(spec: InstanceSpec) -> list[str]:
+    return list(dict.fromkeys((spec.host, *spec.gate_hosts, *naming.FORMER_DATA_HOSTS)))
 
 
 def _container(spec: InstanceSpec, cell: Cell, micro: MicroSpec) -> Manifest:
@@ -190,6 +195,8 @@ def _env(spec: InstanceSpec, cell: Cell, micro: MicroSpec) -> list[Manifest]:
     ours = {name: value for name, value in BASE_ENV.items() if name not in micro.env}
     bundle = {"FREEHOLD_BUNDLE_URL": cell.bundle_url, "FREEHOLD_BUNDLE_DIGEST": spec.artifact}
     bundle["FREEHOLD_MEMORY_MIB"] = str(micro.limits.memory_mib)
+    if cell.trusted and spec.role is Role.APP:
+        bundle["FREEHOLD_TRUSTED"] = cell.trusted  # for the launcher, which adds the public ones
     token = _out_of(spec, "FREEHOLD_BUNDLE_TOKEN", TOKEN_KEY)
     return [*pods.env_list({**ours, **bundle}), token, *_theirs(spec, micro, sorted(micro.env))]
 

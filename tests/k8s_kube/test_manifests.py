@@ -13,7 +13,7 @@ from k8s.manifests.build import build
 from k8s.manifests.cloud import cloud, prerequisites
 from k8s.manifests.instance import instance
 from k8s.naming import HASH, Manifest, micro_key
-from tests.k8s_kube.specs import BUILD, CELL, CLOUD, INSTANCE, WEB, WITH_VOLUME
+from tests.k8s_kube.specs import BUILD, CELL, CLOUD, DATA_SERVER, INSTANCE, WEB, WITH_VOLUME
 
 KEY = micro_key("Web.App")
 OWNED = {"freehold/installation": CELL.installation, "freehold/cloud": "c1"}
@@ -83,7 +83,7 @@ def test_all_objects_together_are_counted_and_none_opens_a_port_of_a_node() -> N
             "limits.cpu": "9000m",
             "limits.memory": "14336Mi",
             "pods": "65",
-            "requests.storage": "12288Mi",
+            "requests.storage": "6144Mi",
             "services": "60",
             "services.nodeports": "0",
             "services.loadbalancers": "0",
@@ -312,6 +312,53 @@ def test_an_instance_with_a_volume_is_replaced_and_never_doubled() -> None:
     assert pod["containers"][0]["volumeMounts"][-1] == {"name": "volume", "mountPath": "/data"}
 
 
+def test_a_data_server_is_the_systems_has_its_own_role_and_one_writer() -> None:
+    found = unstamped(instance(DATA_SERVER, CELL, "t"))
+    name = f"i-data1-{micro_key('data')}"
+    body = found["Deployment", name]["spec"]
+    assert body["strategy"] == {"type": "Recreate"}
+    assert body["template"]["metadata"]["labels"] == {
+        **OWNED,
+        "freehold/instance": "data1",
+        "freehold/micro": micro_key("data"),
+        "freehold/role": "data",
+    }
+    container = body["template"]["spec"]["containers"][0]
+    claim = {"name": "volume", "persistentVolumeClaim": {"claimName": "i-data1"}}
+    assert body["template"]["spec"] == {
+        **{key: value for key, value in POD.items() if key != "hostAliases"},
+        "priorityClassName": "freehold-system",
+        "containers": [container],
+        "volumes": [*POD["volumes"], claim],
+    }
+    assert container["image"] == "freehold/python:1"
+    assert container["volumeMounts"][-1] == {"name": "volume", "mountPath": "/data"}
+
+
+def test_a_data_servers_pod_and_volume_have_room_beside_the_apps() -> None:
+    """Quotas count system pods apart; of storage there is the plan's for apps, for a server, and for one restored."""
+    claim = unstamped(instance(DATA_SERVER, CELL, "t"))["PersistentVolumeClaim", "i-data1"]
+    assert claim["spec"]["resources"]["requests"]["storage"] == f"{CLOUD.storage_mib}Mi"
+    tiny = unstamped(cloud(replace(CLOUD, storage_mib=100), CELL))["ResourceQuota", "objects"]["spec"]["hard"]
+    assert tiny["requests.storage"] == f"{100 + 2 * 256}Mi"
+
+
+def test_a_data_address_of_the_installations_own_leads_to_the_gate() -> None:
+    spec = replace(INSTANCE, gate_hosts=("data.apps.example", "drive.deta.sh"))
+    pod = unstamped(instance(spec, CELL, "t"))["Deployment", DEPLOYMENT]["spec"]["template"]["spec"]
+    hosts = ["notes-x7.apps.example", "data.apps.example", "drive.deta.sh", "database.deta.sh", "database.deta.space"]
+    assert pod["hostAliases"] == [{"ip": "203.0.113.7", "hostnames": hosts}]
+
+
+def test_what_apps_are_to_trust_is_handed_to_the_launcher() -> None:
+    found = unstamped(instance(INSTANCE, replace(CELL, trusted="PEM"), "t"))["Deployment", DEPLOYMENT]
+    env = found["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {"name": "FREEHOLD_TRUSTED", "value": "PEM"} in env
+    assert [one for one in env if one["name"] != "FREEHOLD_TRUSTED"] == CONTAINER["env"]
+    server = replace(CELL, trusted="PEM")
+    assert instance(DATA_SERVER, server, "t") == instance(DATA_SERVER, CELL, "t"), "a data server calls nobody"
+
+
 def test_a_counter_alone_replaces_no_pod_but_a_restart_does() -> None:
     def template(**changes: Any) -> Manifest:
         spec = unstamped(instance(replace(INSTANCE, **changes), CELL, "t"))["Deployment", DEPLOYMENT]["spec"]
@@ -369,5 +416,6 @@ def test_current_servers_know_every_field(version: str) -> None:
     wanted = [*prerequisites(), *cloud(CLOUD, CELL), *build(BUILD, CELL, "t")]
     wanted += instance(replace(INSTANCE, micros=(replace(OF_IMAGE, command="serve"),)), CELL, "t")
     wanted += instance(replace(INSTANCE, volume=WITH_VOLUME), replace(CELL, runtime_class="gvisor"), "t")
+    wanted += instance(DATA_SERVER, replace(CELL, trusted="PEM"), "t")
     for manifest in wanted:
         kubernetes_validate.validate(manifest, version, strict=True)
