@@ -12,15 +12,20 @@ from apps_catalog.store import Store
 
 
 def files_of(developer_id: str, kept: Iterable[str]) -> list[str]:
-    """Digests of sources, artifacts and icons of their apps. kept: ids of revisions whose artifacts stay."""
+    """Digests of sources, artifacts, icons and screenshots of their apps. kept: ids of revisions whose artifacts stay."""
     revisions = Revision.objects.filter(app__developer_id=developer_id)
     found = set(revisions.values_list("source", flat=True))
     found |= set(revisions.exclude(pk__in=kept).exclude(digest="").values_list("digest", flat=True))
-    gone = App.objects.filter(developer_id=developer_id).exclude(revisions__in=list(kept)).exclude(icon="")
-    found |= set(gone.values_list("icon", flat=True))
-    pages = Release.objects.filter(app__in=gone).exclude(page__icon="")
-    found |= {icon for icon in pages.values_list("page__icon", flat=True) if icon}
+    gone = App.objects.filter(developer_id=developer_id).exclude(revisions__in=list(kept))
+    for icon, media in gone.values_list("icon", "media"):
+        found |= _pictures(icon, media)
+    for page in Release.objects.filter(app__in=gone).values_list("page", flat=True):
+        found |= _pictures(page.get("icon"), page.get("media"))
     return sorted(found - set(revisions.filter(pk__in=kept).values_list("digest", flat=True)))
+
+
+def _pictures(icon: str | None, media: list[dict[str, str]] | None) -> set[str]:
+    return ({icon} if icon else set()) | {item["digest"] for item in media or () if "digest" in item}
 
 
 def hold(digest: str) -> None:
@@ -36,8 +41,10 @@ def delete_file(store: Store, digest: str, developer_id: str) -> None:
     """Unless somebody else's revision has the same content. Gone already is success."""
     hold(digest)
     revisions = Revision.objects.exclude(app__developer_id=developer_id)
-    icons = App.objects.exclude(developer_id=developer_id).filter(icon=digest)
-    pages = Release.objects.exclude(app__developer_id=developer_id).filter(page__icon=digest)
+    shot = [{"digest": digest}]
+    icons = App.objects.exclude(developer_id=developer_id).filter(Q(icon=digest) | Q(media__contains=shot))
+    pages = Release.objects.exclude(app__developer_id=developer_id)
+    pages = pages.filter(Q(page__icon=digest) | Q(page__media__contains=shot))
     if not (icons.exists() or pages.exists() or revisions.filter(Q(source=digest) | Q(digest=digest)).exists()):
         store.path(digest).unlink(missing_ok=True)
 
@@ -55,5 +62,5 @@ def withdraw(developer_id: str, kept: Iterable[str]) -> None:
     Revision.objects.filter(app__in=apps).exclude(pk__in=kept).update(spacefile={}, manifest=None)
     apps.update(listed=False, released_at=None)
     apps.filter(unmaintained_at__isnull=True).update(unmaintained_at=timezone.now())
-    blank = {"title": "", "tagline": "", "description_html": "", "homepage": "", "git": "", "icon": ""}
+    blank = {"title": "", "tagline": "", "description_html": "", "homepage": "", "git": "", "icon": "", "media": []}
     apps.exclude(revisions__in=list(kept)).update(name="Erased", **blank)

@@ -44,6 +44,7 @@ class App(models.Model):
     """A developer's project. The slug is its address in the catalog and never changes.
 
     Catalog columns (title … icon) are those of the newest listed release, or of the newest one while none is listed.
+    media: `{"kind": "image", "digest"}` or `{"kind": "video", "url"}`, at most five, in the order they are shown.
     installs counts clouds that ever had a copy, the developer's own test copy not among them.
     unmaintained_at: its developer left or said so; it stays installable. deleted_at: gone for everybody, kept because
     its revisions may still be named by what was removed.
@@ -60,6 +61,7 @@ class App(models.Model):
     homepage = models.CharField(max_length=300, blank=True)
     git = models.CharField(max_length=300, blank=True)
     icon = models.CharField(max_length=80, blank=True, help_text="Digest of the icon in the store, empty: none.")
+    media: "models.JSONField[list[dict[str, str]], list[dict[str, str]]]" = models.JSONField(default=list, blank=True)
     listed = models.BooleanField(default=False)
     category = models.CharField(max_length=20, blank=True, choices=Category.choices)
     unmaintained_at = models.DateTimeField(null=True, blank=True)

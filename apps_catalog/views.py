@@ -1,4 +1,4 @@
-"""`/apps/`: what can be installed; and apps' icons."""
+"""`/apps/`: what can be installed; and apps' icons and screenshots."""
 
 from urllib.parse import urlencode
 
@@ -66,14 +66,25 @@ def developer(request: HttpRequest, handle: str) -> HttpResponse:
 @require_safe
 def app_icon(request: HttpRequest, slug: str) -> HttpResponse:
     app = get_object_or_404(App.objects.only("icon"), slug=slug)
-    if not app.icon:
+    return _picture(app.icon)
+
+
+@require_safe
+def app_media(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """A screenshot of the app's page, counted from 1 among all of its media."""
+    app = get_object_or_404(App.objects.only("media"), slug=slug)
+    if not 1 <= number <= len(app.media):
         raise Http404
+    return _picture(app.media[number - 1].get("digest", ""))
+
+
+def _picture(digest: str) -> HttpResponse:
     try:
-        with Store(settings.STORE_DIR).open(app.icon) as file:
+        with Store(settings.STORE_DIR).open(digest) as file:
             content = file.read()
     except (FileNotFoundError, ValueError) as error:
         raise Http404 from error
-    # Pages name the icon by its digest, so a changed icon has another address.
+    # Pages name a picture by its digest, so a changed one has another address.
     return HttpResponse(content, content_type=_type_of(content), headers={"Cache-Control": "public, max-age=31536000"})
 
 

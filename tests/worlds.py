@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from PIL import Image
+
 from apps_catalog.models import App, Release, Revision
 from k8s.errors import ClusterError, NotFound
 from k8s.specs import (
@@ -184,6 +186,12 @@ def active_person(cluster: MemoryCluster, name: str = "person") -> User:
     clouds.reconcile(user.cloud.pk)
     user.refresh_from_db()
     return User.objects.get(pk=user.pk)
+
+
+def picture(kind: str = "PNG", width: int = 1280, height: int = 800) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), "teal").save(out, kind)
+    return out.getvalue()
 
 
 def zipped(files: dict[str, str | bytes]) -> io.BytesIO:

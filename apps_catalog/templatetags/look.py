@@ -3,6 +3,7 @@
 import re
 from functools import cache, lru_cache
 from hashlib import sha256
+from urllib.parse import urlsplit
 
 import nh3
 from django import template
@@ -62,6 +63,19 @@ def app_icon(app: App, size: str = "") -> SafeString:
     size: "", "small" or "large".
     """
     return _drawn_icon(app.slug, app.icon, app.title or app.name or app.slug, app.theme_color, size)
+
+
+@register.simple_tag
+def shots(app: App) -> list[dict[str, str]]:
+    """The media of an app's page: `image`, its address, or `video`, a link, with `host` for its words."""
+    found = []
+    for number, item in enumerate(app.media, 1):
+        if item["kind"] == "video":
+            found.append({"video": item["url"], "host": urlsplit(item["url"]).hostname or ""})
+        else:
+            address = reverse("console:app_media", args=[app.slug, number])
+            found.append({"image": f"{address}?v={item['digest'][-12:]}", "number": str(number)})
+    return found
 
 
 @lru_cache(maxsize=1024)  # of thirty copies in a list many are of the same app

@@ -20,7 +20,7 @@ PRIVATE_V6 = ("::/96", "64:ff9b::/96", "2002::/16", "fc00::/7", "fe80::/10", "ff
 _SINGLE_PORTS = (22, 80, 443, 993, 995, 1883, 3306, 5432, 5671, 5672, 6379, 6380, 8080, 8443, 8883, 9092, 9200, 27017)
 _HIGHEST_PORT = 65535
 # The provider's processes that look at data servers and tell them what to know (tenants/reconcile/data_admin.py).
-DATA_ADMINISTRATORS = ("web", "worker", "observer")
+DATA_ADMINISTRATORS = ("web", "live", "worker", "observer")
 
 
 def policies(spec: CloudSpec, cell: Cell) -> list[Manifest]:

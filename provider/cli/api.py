@@ -81,6 +81,14 @@ class Api:
     def delete(self, path: str, **params: str | int) -> Document:
         return _document(self._call("DELETE", path, params=params))
 
+    def authority(self) -> str | None:
+        """The certificate of the provider's own authority (PEM); None where it uses a public one."""
+        try:
+            answer = self._http.get(f"{self.url}/ca.pem")
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+        return answer.text if answer.status_code == 200 and "BEGIN CERTIFICATE" in answer.text else None
+
     def stream(self, path: str, **params: str | int) -> Iterator[StreamEvent]:
         """Events until the server ends the stream. Raises Failure when it breaks or is not to be had."""
         headers = {"Accept": "text/event-stream"}

@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,8 +69,8 @@ def free_port(first: int) -> int:
     raise Failure(f"No port from {first} to {first + PORTS - 1} is free.", code="no_port", field="port")
 
 
-def environment(micro: Micro, port: int, authority: str, api_key: str) -> dict[str, str]:
-    """The shell's, which wins over the app's own values, and what the platform gives to a micro."""
+def environment(micro: Micro, port: int, authority: str, api_key: str, data: Mapping[str, str]) -> dict[str, str]:
+    """The shell's, which wins over the app's own values, and what the platform gives to a micro. data: of data_access."""
     presets = {preset.name: preset.default for preset in micro.presets.env if preset.default}
     ours = {
         "PORT": str(port),
@@ -85,7 +85,7 @@ def environment(micro: Micro, port: int, authority: str, api_key: str) -> dict[s
     }
     server = str(Path(python_runtime.__file__ or "").parent)
     path = os.pathsep.join(part for part in (os.environ.get("PYTHONPATH", ""), server) if part)
-    return {**presets, **os.environ, **ours, "PYTHONPATH": path}
+    return {**presets, **os.environ, **ours, **data, "PYTHONPATH": path}
 
 
 async def run(running: Running, env: dict[str, str], say: Say) -> int:

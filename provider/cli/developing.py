@@ -5,6 +5,8 @@ import json
 import secrets
 import signal
 import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +14,7 @@ import httpx
 import typer
 
 from apps_catalog.spacefile import Spacefile
-from provider.cli import dev_micros, project
+from provider.cli import data_access, dev_micros, project
 from provider.cli.dev_micros import Running
 from provider.cli.dev_proxy import HEAD_LIMIT, Place, Router
 from provider.cli.failures import Failure
@@ -43,7 +45,8 @@ def dev(
         first = port or dev_micros.free_port(dev_micros.FIRST_PORT)
         running = dev_micros.plan(spacefile, root, first)
         try:
-            asyncio.run(_serve(screen, root, running, host, first, open_it))
+            data = data_access.environment(root, screen)
+            asyncio.run(_serve(screen, root, running, Address(host, first), data, open_it))
         finally:
             _forget_ports(root, running)
 
@@ -69,18 +72,28 @@ def trigger(action: Action, directory: Dir = HERE, as_json: AsJson = False) -> N
 
 def exec_(command: Command, directory: Dir = HERE) -> None:
     """Run a command with the environment of the project's primary micro."""
-    with showing_failures(False):
+    with showing_failures(False) as screen:
         root = project.folder(directory)
         micro = checked(root).primary
-        env = dev_micros.environment(micro, dev_micros.FIRST_PORT, f"localhost:{dev_micros.FIRST_PORT}", "")
+        data = data_access.environment(root, screen)
+        env = dev_micros.environment(micro, dev_micros.FIRST_PORT, f"localhost:{dev_micros.FIRST_PORT}", "", data)
         try:
             raise typer.Exit(subprocess.run(command, env=env).returncode)
         except OSError as error:
             raise Failure(f"{command[0]} cannot be run: {error.strerror}", code="not_run", field="command") from error
 
 
-async def _serve(screen: Screen, root: Path, running: list[Running], host: str, port: int, open_it: bool) -> None:
+@dataclass(frozen=True)
+class Address:
+    host: str
+    port: int
+
+
+async def _serve(
+    screen: Screen, root: Path, running: list[Running], at: Address, data: Mapping[str, str], open_it: bool
+) -> None:
     """Until Ctrl-C, or until a micro ends with an error, which is then the command's."""
+    host, port = at.host, at.port
     places = [_place(entry) for entry in running if entry.command or entry.micro.serve is not None]
     for entry in running:
         if not entry.command and entry.micro.serve is None:
@@ -95,7 +108,7 @@ async def _serve(screen: Screen, root: Path, running: list[Running], host: str, 
         raise Failure(f"{host}:{port} cannot be listened on: {error.strerror}", code="no_port", field="port") from error
     api_key = secrets.token_urlsafe(24)
     started = [entry for entry in running if entry.command]
-    tasks = [asyncio.create_task(_run(screen, entry, f"localhost:{port}", api_key)) for entry in started]
+    tasks = [asyncio.create_task(_run(screen, entry, f"localhost:{port}", api_key, data)) for entry in started]
     _write_ports(root, started)
     for entry in running:
         screen.say(f"  /{entry.micro.mount} → {entry.micro.name}" + (f" (port {entry.port})" if entry.command else ""))
@@ -120,8 +133,8 @@ async def _serve(screen: Screen, root: Path, running: list[Running], host: str, 
             raise outcome
 
 
-async def _run(screen: Screen, entry: Running, authority: str, api_key: str) -> None:
-    env = dev_micros.environment(entry.micro, entry.port, authority, api_key)
+async def _run(screen: Screen, entry: Running, authority: str, api_key: str, data: Mapping[str, str]) -> None:
+    env = dev_micros.environment(entry.micro, entry.port, authority, api_key, data)
     status = await dev_micros.run(entry, env, screen.say)
     if status:
         raise Failure(f"Micro {entry.micro.name} ended with status {status}: {entry.command}", code="micro_ended")

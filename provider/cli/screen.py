@@ -31,6 +31,10 @@ class Screen:
         """One line; `text` is shown as it is, whatever brackets or control characters a stranger put into it."""
         self._out.print(Text(_printable(text), style=style))
 
+    def note(self, text: str) -> None:
+        """Beside what a command is for; never in its output."""
+        self._err.print(Text(_printable(text), style="yellow"))
+
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         if not self.is_terminal:
             for row in rows:

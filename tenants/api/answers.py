@@ -74,6 +74,13 @@ class IssuedTokenShape(TokenShape):
     token = Text()
 
 
+class MediumShape(serializers.Serializer[Any]):
+    """kind: image, whose url is a path of this provider, or video."""
+
+    kind = Text()
+    url = Text()
+
+
 class AppShape(serializers.Serializer[Any]):
     slug = Text()
     name = Text()
@@ -84,6 +91,7 @@ class AppShape(serializers.Serializer[Any]):
     homepage = Text()
     git = Text()
     icon = Text(allow_null=True)
+    media = MediumShape(many=True)
     developer = Text()
     category = Text(allow_null=True)
     listed = serializers.BooleanField()
@@ -161,13 +169,17 @@ class UploadedShape(RevisionShape):
 
 
 class CollectionShape(serializers.Serializer[Any]):
-    """instance: the app's that uses it, null for one by itself. project_id: what SDKs call it. size_bytes: lately."""
+    """instance: the app's that uses it, null for one by itself. project_id: what SDKs call it. size_bytes: lately.
+
+    data_host: host and port of Base and Drive, reached by https.
+    """
 
     id = Text()
     name = Text()
     project_id = Text()
     instance = Text(allow_null=True)
     size_bytes = Number()
+    data_host = Text()
     created_at = Moment()
 
 

@@ -3,6 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
+from django.conf import settings
+from django.urls import reverse
+
 from apps_catalog.models import App, AppReport, Release, Revision
 from tenants.models import ApiToken, Cloud, Collection, DataKey, Export, Import, Instance, Operation, Quota, User
 from tenants.representation import instance_document, moment, operation_document, revision_document
@@ -68,6 +71,7 @@ def collection_document(collection: Collection) -> Document:
         "project_id": collection.project_id,
         "instance": collection.instance_id,
         "size_bytes": collection.size_bytes,
+        "data_host": settings.DATA_HOST,
         "created_at": moment(collection.created_at),
     }
 
@@ -106,6 +110,11 @@ def import_document(row: Import) -> Document:
     }
 
 
+def _medium(app: App, number: int, item: dict[str, str]) -> Document:
+    address = item["url"] if item["kind"] == "video" else reverse("console:app_media", args=[app.slug, number])
+    return {"kind": item["kind"], "url": address}
+
+
 def app_document(app: App) -> Document:
     """`app` with its developer."""
     return {
@@ -118,6 +127,7 @@ def app_document(app: App) -> Document:
         "homepage": app.homepage,
         "git": app.git,
         "icon": app.icon or None,
+        "media": [_medium(app, number, item) for number, item in enumerate(app.media, 1)],
         "developer": app.developer.handle,
         "category": app.category or None,
         "listed": app.listed,

@@ -11,11 +11,12 @@ from tenants.errors import Refused
 from tenants.models import User
 
 ADDRESS_LIMIT = 300
+COLUMNS = ("title", "tagline", "description_html", "theme_color", "homepage", "git", "category", "icon", "media")
 
 
-def page_of(found: Discovery, icon: str) -> dict[str, Any]:
-    """As a release keeps it. missing: what a listed release would need; empty for a page that nobody began to write
-    (docs/decisions/0007)."""
+def page_of(found: Discovery, icon: str, media: list[dict[str, Any]]) -> dict[str, Any]:
+    """As a release keeps it. icon, media: as App has them. missing: what a listed release would need; empty for a page
+    that nobody began to write (docs/decisions/0007)."""
     return {
         "name": found.app_name,
         "title": found.title,
@@ -26,6 +27,7 @@ def page_of(found: Discovery, icon: str) -> dict[str, Any]:
         "git": found.git[:ADDRESS_LIMIT],
         "category": found.category,
         "icon": icon,
+        "media": media,
         "missing": list(discovery.missing_for_listing(found)) if found != Discovery(app_name=found.app_name) else [],
     }
 
@@ -56,7 +58,7 @@ def show(app: App) -> None:
     locked.listed = listed is not None
     if shown is not None:
         locked.released_at = shown.created_at
-        for column in ("title", "tagline", "description_html", "theme_color", "homepage", "git", "category", "icon"):
+        for column in COLUMNS:
             if column in shown.page:
                 setattr(locked, column, shown.page[column])
         locked.name = shown.page.get("name") or locked.name

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
-from apps_catalog import bundles, discovery, erasing, icons
+from apps_catalog import bundles, discovery, erasing
 from apps_catalog.blueprint import blueprint_of, spacefile_of
 from apps_catalog.discovery import Discovery, DiscoveryErrors
 from apps_catalog.identifiers import random_letters
@@ -19,7 +19,7 @@ from tenants import access, steps
 from tenants.errors import Conflict, Refused
 from tenants.live import announce
 from tenants.models import Event, Operation, OperationKind, User
-from tenants.services import listing, quota
+from tenants.services import listing, pictures, quota
 from tenants.services.images import require_runnable
 from tenants.services.releases import check_notes
 from tenants.states import RevisionState
@@ -69,7 +69,7 @@ def rename_project(actor: User, app: App, name: str) -> App:
 def accept_upload(file: BinaryIO) -> Upload:
     """Look through a bundle and keep it. No rows are written; the same content is kept once.
 
-    Raises Refused: field bundle, Spacefile or Discovery.md.
+    Raises Refused: field bundle, Spacefile, icon or Discovery.md.
     """
     limits = bundles.BundleLimits(archive_bytes=settings.BUNDLE_LIMIT_MIB * MIB)
     try:
@@ -84,6 +84,7 @@ def accept_upload(file: BinaryIO) -> Upload:
         raise Refused("invalid_spacefile", str(error), field="Spacefile", detail={"problems": problems}) from error
     if index.discovery is not None:
         _discovery(index.discovery)
+    pictures.check_icon(file, spacefile)
     file.seek(0)
     source, size_bytes = store().put(file)
     return Upload(source, size_bytes, spacefile)
@@ -166,7 +167,7 @@ def publish_release(
 
     Where an operator looks at apps first, a release that is to be listed waits for that unless `is_reviewed`.
 
-    Raises Refused naming revision, version, notes, channel, or what the Discovery.md of a listed one lacks
+    Raises Refused naming revision, version, notes, channel, media, or what the Discovery.md of a listed one lacks
     (app_name, tagline, body).
     """
     revision = Revision.objects.filter(app=app, pk=revision_id).first()
@@ -179,7 +180,8 @@ def publish_release(
         raise Refused("invalid_channel", f"Channels are {' and '.join(Channel.values)}.", field="channel")
     check_notes(notes)
     found = _written_discovery(revision, discovery_text) or Discovery(app_name=_app_name(revision))
-    page = listing.page_of(found, _icon(revision))
+    media = pictures.media_of(store(), revision, found)
+    page = listing.page_of(found, pictures.icon_of(store(), revision), media)
     review = Review.NOT_NEEDED
     if listed:
         listing.require_listable(page)
@@ -248,19 +250,6 @@ def _written_discovery(revision: Revision, text: str | None) -> Discovery | None
         return None
     found = _discovery(content)
     return found if found.app_name else replace(found, app_name=_app_name(revision))
-
-
-def _icon(revision: Revision) -> str:
-    """The icon's digest in the store; empty without a valid one. Only a 512×512 PNG is shown to other people."""
-    path = revision.spacefile.get("icon")
-    if not path:
-        return ""
-    try:
-        with store().open(revision.source) as file:
-            content = bundles.read_member(file, path, icons.MAX_BYTES)
-        return icons.keep(store(), content)
-    except (bundles.BundleError, icons.InvalidIcon):
-        return ""
 
 
 def _version(version: str | None) -> str:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps_catalog.views import app_icon, catalog, developer, spacefile_schema
+from apps_catalog.views import app_icon, app_media, catalog, developer, spacefile_schema
 from tenants.views import (
     account,
     apps,
@@ -25,6 +25,7 @@ urlpatterns = [
     path("apps/", catalog, name="catalog"),
     path("apps/<slug:slug>/", apps.app, name="app"),
     path("apps/<slug:slug>/icon/", app_icon, name="app_icon"),
+    path("apps/<slug:slug>/media/<int:number>/", app_media, name="app_media"),
     path("apps/<slug:slug>/report/", apps.report, name="app_report"),
     path("spacefile.schema.json", spacefile_schema, name="spacefile_schema"),
     path("developers/<slug:handle>/", developer, name="developer"),

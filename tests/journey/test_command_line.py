@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.journey import apps
+from tests.journey import apps, data_apps
 from tests.journey.people import Person
 from tests.journey.stack import SOURCE, Stack
 
@@ -113,6 +113,25 @@ def test_a_second_push_goes_to_the_same_project(someone: Callable[[str], tuple[P
     assert first["project"] == second["project"]
     assert first["revision"]["id"] != second["revision"]["id"]
     assert (folder / ".space" / ".gitignore").read_text() == "*\n"
+
+
+PUT = "from deta import Deta; print(Deta().Base('b').put({'key': 'k', 'n': 7})['n'])"
+GET = "from deta import Deta; print(Deta().Base('b').get('k'), Deta().Drive('d').list()['names'])"
+
+
+def test_a_program_on_ones_own_machine_shares_the_data_of_ones_copy(
+    someone: Callable[[str], tuple[Person, CommandLine]],
+) -> None:
+    who, developer = someone("dev")
+    folder = written(developer.folder / "app", data_apps.SHELL)
+    copy = developer.ok("push", cwd=folder)["instance"]
+    put = developer("exec", "--", "python3", "-c", PUT, cwd=folder)
+    assert (put.code, put.out, put.err) == (0, "7\n", "")
+    assert developer("exec", "--", "python3", "-c", GET, cwd=folder).out == "{'key': 'k', 'n': 7} []\n"
+    curl = 'curl -sS -H "X-API-Key: $DETA_PROJECT_KEY" "https://$DETA_BASE_HOST/v1/${DETA_PROJECT_KEY%%_*}/b/items/k"'
+    who.web.get(copy["url"])  # signs in at the app's address
+    origin = {"Origin": copy["url"].rstrip("/")}
+    assert who.web.post(copy["url"], content=curl.encode(), headers=origin).json() == {"key": "k", "n": 7}
 
 
 def test_people_see_the_build_and_what_to_do_next(someone: Callable[[str], tuple[Person, CommandLine]]) -> None:

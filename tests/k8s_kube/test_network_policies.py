@@ -37,7 +37,7 @@ def test_the_data_server_is_reached_by_the_gate_its_administrators_and_the_cloud
     false_worker = Pod("worker", {"freehold/installation": CELL.installation, "freehold/cloud": "c2"})
     askers = [GATE, WEB, WORKER, OBSERVER, LIVE, BUNDLES, FALSE_GATE, false_worker, NEIGHBOUR, APP, BUILD, DATA]
     asked = [who for who in [*askers, "203.0.113.9"] if allowed("ingress", DATA, who, 8080)]
-    assert asked == [GATE, WEB, WORKER, OBSERVER, APP]
+    assert asked == [GATE, WEB, WORKER, OBSERVER, LIVE, APP]
     assert not any(allowed("ingress", DATA, who, 22) for who in askers)
 
 

@@ -21,6 +21,7 @@ EXPECTED: dict[str, tuple[int | None, int, int, int]] = {
     "spacefile_schema": (200, 200, 200, 200),
     "developer": (200, 200, 200, 200),
     "app_icon": (404, 404, 404, 404),
+    "app_media": (404, 404, 404, 404),
     "app_install": (302, 302, 302, 302),
     "instance": (None, 200, 404, 404),
     "instance_restart": (None, 405, 405, 405),
@@ -107,6 +108,7 @@ def addresses(ada: Person, notes: Release) -> dict[str, str]:
         "token_id": "toknone",
         "name": "20200101-000000-1.log:0",
         "path": "architecture.md",
+        "number": "1",
     }
 
 
