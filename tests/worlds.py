@@ -109,6 +109,8 @@ class MemoryCluster:
         return instance_id in self.specs
 
     def observe(self, cloud_id: str, instance_id: str) -> InstanceStatus:
+        if self.break_before.get("observe"):
+            raise self.break_before["observe"].pop(0)
         spec = self.specs.get(instance_id)
         if spec is None:
             raise NotFound(instance_id)

@@ -211,6 +211,10 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes | str) -> Clust
         return Temporary(message, 2.0)
     if status == 403 and UNCOUNTED in message:
         return Temporary(message, 0.5)
+    if status >= 500 and "failed calling webhook" in message:
+        return Temporary(
+            f"A rule of the cluster cannot be asked; the operator must see to it. ({message})", _retry_after(headers)
+        )
     if status == 429 or status >= 500 or status in (0, 401, 408):
         return Temporary(message, _retry_after(headers))
     return Permanent(_explained(status, message))

@@ -258,7 +258,7 @@ class KubeCluster:
         if namespace is None:
             return {}
         if namespace["metadata"].get("deletionTimestamp"):
-            why = terminating.cause(self._api, self._api.get(path("Namespace", name=spec.namespace)))
+            why = self.what_holds(spec.cloud_id)
             raise Temporary(f"the cloud {spec.cloud_id} is still being removed" + (f": {why}" if why else ""), 2.0)
         labels = naming.selector({naming.INSTALLATION: self._cell.installation, naming.CLOUD: spec.cloud_id})
         found = {("Namespace", spec.namespace): namespace}

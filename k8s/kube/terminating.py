@@ -23,8 +23,8 @@ def cause(api: Api, namespace: Manifest) -> str:
 
 
 def _own(namespace: Manifest) -> list[str]:
-    finalizers = namespace["metadata"].get("finalizers") or []
-    finalizers += [one for one in namespace.get("spec", {}).get("finalizers") or [] if one != "kubernetes"]
+    of_content = namespace.get("spec", {}).get("finalizers") or []
+    finalizers = [*(namespace["metadata"].get("finalizers") or []), *(one for one in of_content if one != "kubernetes")]
     return [f"the namespace itself waits for {', '.join(finalizers)}"] if finalizers else []
 
 

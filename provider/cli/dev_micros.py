@@ -30,7 +30,9 @@ class Running:
 
 
 def command_of(micro: Micro) -> str | None:
-    """The Spacefile's `dev`, else its `run`, else what the engine usually means; None for files and the unknown."""
+    """The Spacefile's `dev`, else its `run`, else what the engine usually means; None for files, images and the unknown."""
+    if micro.image is not None:
+        return micro.dev  # its `run` is a line for inside of the image
     if micro.dev or (micro.run and micro.family in (Family.PYTHON, Family.NODE, Family.CUSTOM)):
         return micro.dev or micro.run
     if micro.family in (Family.FRONTEND, Family.FULLSTACK):

@@ -97,7 +97,10 @@ async def _serve(
     places = [_place(entry) for entry in running if entry.command or entry.micro.serve is not None]
     for entry in running:
         if not entry.command and entry.micro.serve is None:
-            screen.say(f"{entry.micro.name} is left out: the Spacefile says neither dev nor run.", "yellow")
+            lacks = (
+                "it is an image, and the Spacefile says no dev" if entry.micro.image else "there is neither dev nor run"
+            )
+            screen.say(f"{entry.micro.name} is left out: {lacks}.", "yellow")
     router = Router(places, _OWNER)
     try:
         server = await asyncio.start_server(router.serve, host, port, limit=HEAD_LIMIT)

@@ -59,9 +59,9 @@ def _reconcile(instance_id: str, altered: bool) -> bool:
 
 def _run(instance: Instance, operation: Operation | None, altered: bool) -> None:
     spec = instance_spec(instance)
+    steps.start(operation, "prepare")  # first, for a cluster that cannot be asked is told at the step that is at work
     status = _observed(instance)
     if altered or status is None or (status.generation, status.restart) != (spec.generation, spec.restart):
-        steps.start(operation, "prepare")
         _apply(instance, spec)
         _accepted(instance)
         status = _observed(instance)

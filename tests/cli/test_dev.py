@@ -14,6 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from apps_catalog.spacefile import Micro
+from provider.cli.dev_micros import command_of
 from tests.cli.conftest import SOURCE, Freehold
 
 ECHO = """
@@ -200,3 +202,10 @@ def test_exec_runs_a_command_in_the_apps_environment(root: Path, freehold: Freeh
     assert (done.returncode, done.stdout) == (7, "red api\n")
     missing = freehold("exec", "--", "no-such-program")
     assert missing.returncode == 1 and "no-such-program cannot be run" in missing.stderr
+
+
+def test_the_run_line_of_an_image_is_not_run_on_the_developers_machine() -> None:
+    image = "registry.example/tool@sha256:" + "0" * 64
+    micro = Micro(name="tool", src="tool", engine="custom", run="/tool --serve", image=image)
+    assert command_of(micro) is None
+    assert command_of(micro.model_copy(update={"dev": "go run ."})) == "go run ."

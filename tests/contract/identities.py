@@ -38,6 +38,35 @@ class Identities:
         file.write_text(json.dumps(_as_bearer(self._kubeconfig, token)))
         return str(file)
 
+    def with_rules(self, account: str, rules: list[Object]) -> str:
+        """kubeconfig of an account of its own that may do what `rules` (of a ClusterRole) say; again: with other rules."""
+        metadata = {"name": self._named(account)}
+        group = "rbac.authorization.k8s.io"
+        made: list[Object] = [
+            {
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": {"name": account, "namespace": self.namespace},
+            },
+            {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": metadata, "rules": rules},
+            {
+                "apiVersion": f"{group}/v1",
+                "kind": "ClusterRoleBinding",
+                "metadata": metadata,
+                "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": metadata["name"]},
+                "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": self.namespace}],
+            },
+        ]
+        self._kubectl("apply", made)
+        self._made += [one for one in made if one not in self._made]
+        return self.kubeconfig(account)
+
+    def apply(self, manifest: Object) -> None:
+        self._kubectl("apply", [manifest])
+
+    def remove(self, manifest: Object) -> None:
+        self._kubectl("delete", [manifest])
+
     def close(self) -> None:
         """The PriorityClasses stay: others may be using them."""
         gone = [one for one in self._made if one["kind"].startswith("ClusterRole")]

@@ -17,13 +17,12 @@ from k8s.cluster import Cluster
 from k8s.errors import Temporary
 from k8s.local.driver import from_url
 
-# Deleting begins at once. A Kubernetes looks after what a namespace held at growing intervals (on a busy machine over 30 s).
-NAMESPACE_GONE_S = 90.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
 class Lane(Protocol):
     cluster: Cluster
+    namespace_gone_s: float  # how long a cloud with all in it may take to go
 
     def artifact(self, files: Mapping[str, str]) -> str:
         """Put a built artifact into the lane's store; returns its digest."""
@@ -43,6 +42,8 @@ class Lane(Protocol):
 
 class LocalLane:
     """A node agent of its own, on a network derived from its home below the test's folder."""
+
+    namespace_gone_s = 30.0
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.home, self.store, self.socket = folder / "node", folder / "store", folder / "node.sock"

@@ -89,6 +89,12 @@ def test_a_write_whose_answer_was_lost_is_known_by_its_hash(hangs_up: tuple[type
             api.apply(SECRET)
 
 
+def test_a_rule_that_cannot_be_asked_is_waited_for_and_named() -> None:
+    error = refusal(500, {}, json.dumps({"message": 'failed calling webhook "x.test": refused'}))
+    assert isinstance(error, Temporary)
+    assert str(error).startswith("A rule of the cluster cannot be asked; the operator must see to it. (")
+
+
 def test_a_cluster_that_is_not_there_is_temporary(tmp_path: Path) -> None:
     with pytest.raises(Temporary, match="cannot be reached"):
         Api(kubeconfig(tmp_path, 1), None).get(path("Node"))

@@ -29,8 +29,11 @@ class Door:
         self._serve()
 
     def shut(self) -> None:
-        self._server.close()
+        with contextlib.suppress(OSError):  # shut already
+            # A thread that waits in accept() keeps a merely closed socket alive, and would let one more through.
+            self._server.shutdown(socket.SHUT_RDWR)
         with self._lock:
+            self._server.close()
             pairs, self._pairs = self._pairs, []
         for end in (end for pair in pairs for end in pair):
             with contextlib.suppress(OSError):
@@ -50,6 +53,10 @@ class Door:
                 client, _ = server.accept()
                 there = socket.create_connection(self._target)
                 with self._lock:
+                    if server.fileno() < 0:  # shut meanwhile
+                        client.close()
+                        there.close()
+                        return
                     self._pairs.append((client, there))
                 for source, sink in ((client, there), (there, client)):
                     threading.Thread(target=_copy, args=(source, sink), daemon=True).start()

@@ -35,7 +35,7 @@ def test_an_image_that_is_missing_is_told_and_used_once_it_is_there(lane: Kubern
     until(lambda: "its image cannot be fetched; the operator must provide it" in reason(tenant, spec), 60)
     try:
         subprocess.run((*here().ctr, "images", "tag", lane.cell.images["python"], image), check=True)
-        until(lambda: tenant.status(spec).ready, 120)
+        until(lambda: tenant.status(spec).ready, 120)  # a kubelet's pauses between two tries grow to minutes
     finally:
         subprocess.run((*here().ctr, "images", "rm", image), check=True)
 
@@ -64,6 +64,7 @@ def test_what_exceeds_the_clouds_quota_is_told_and_comes_up_with_a_larger_one(
     lane.cluster.apply_instance(spec)
     until(lambda: "does not fit into the cloud" in reason(tenant, spec), 60)
     lane.cluster.ensure_cloud(tenant.cloud())
+    # Kubernetes tries to make refused pods again after 1, 2, 4 … s: the pause when the quota grows may be over 30 s.
     until(lambda: tenant.status(spec).ready, 90)
 
 

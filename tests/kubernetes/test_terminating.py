@@ -7,7 +7,7 @@ from k8s.kube.api import path
 from k8s.naming import Manifest
 from tests.contract.apps import Tenant
 from tests.contract.kubernetes_lane import KubernetesLane
-from tests.contract.lanes import NAMESPACE_GONE_S, until
+from tests.contract.lanes import until
 
 KEEPS = "freehold.test/keeps"
 
@@ -36,7 +36,7 @@ def test_a_namespace_that_a_finalizer_holds_is_told_and_goes_by_itself_afterward
         assert lane.api.get(secret, metadata_only=True)["metadata"]["finalizers"] == [KEEPS]
     finally:
         lane.api.apply(held(tenant, []))
-    until(lambda: not lane.cluster.cloud_exists(tenant.cloud_id), NAMESPACE_GONE_S)
+    until(lambda: not lane.cluster.cloud_exists(tenant.cloud_id), lane.namespace_gone_s)
     assert lane.cluster.what_holds(tenant.cloud_id) == ""
 
 

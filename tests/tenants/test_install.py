@@ -238,6 +238,16 @@ def test_a_cluster_out_of_reach_is_tried_again_later(cluster: MemoryCluster) -> 
     assert instance.state == InstanceState.RUNNING
 
 
+@pytest.mark.parametrize("verb", ["observe", "apply_instance"])
+def test_whoever_waits_for_a_cluster_out_of_reach_reads_why(cluster: MemoryCluster, verb: str) -> None:
+    release, user = released(cluster), active_person(cluster)
+    cluster.break_before[verb] = [Temporary("the node agent does not answer")]
+    _, operation = install_app(user, app_slug=release.app.slug)
+    settle()
+    step = operation.steps.get(state=WorkState.RUNNING)
+    assert (step.name, step.detail) == ("prepare", "Will be tried again: the node agent does not answer")
+
+
 def test_it_is_not_tried_for_ever(cluster: MemoryCluster) -> None:
     release, user = released(cluster), active_person(cluster)
     cluster.break_before["apply_instance"] = [Temporary("the node agent does not answer")] * 100
