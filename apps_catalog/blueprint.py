@@ -6,7 +6,7 @@ from typing import Any
 
 from apps_catalog import public_routes
 from apps_catalog.models import Revision
-from apps_catalog.spacefile import Spacefile
+from apps_catalog.spacefile import Micro, Spacefile
 
 PROCESS, STATIC = "process", "static"
 
@@ -17,6 +17,7 @@ class Part:
     cpu_millis, memory_mib: what the Spacefile says that a process needs, None where it says nothing.
 
     kind, root, command, serve, python_path: as the builder wrote them into the artifact's manifest.
+    image: what is run in place of something built; root is then "", and command None means its own entrypoint.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Part:
     presets: tuple[tuple[str, str], ...]
     cpu_millis: int | None = None
     memory_mib: int | None = None
+    image: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ def blueprint_of(revision: Revision) -> Blueprint:
         raise ValueError(f"revision {revision.pk} has no manifest")
     spacefile = spacefile_of(revision)
     built = {micro["name"]: micro for micro in revision.manifest["micros"]}
+    built |= {micro.name: _unbuilt(micro) for micro in spacefile.micros if micro.image is not None}
     parts = tuple(
         Part(
             name=micro.name,
@@ -95,8 +98,14 @@ def blueprint_of(revision: Revision) -> Blueprint:
             presets=tuple((preset.name, preset.default) for preset in micro.presets.env),
             cpu_millis=micro.size.cpu_millis if micro.size else None,
             memory_mib=micro.size.memory_mib if micro.size else None,
+            image=micro.image,
         )
         for micro in spacefile.micros
     )
     volume = spacefile.volume
     return Blueprint(parts, volume.path if volume else None, volume.size_mib if volume else 0)
+
+
+def _unbuilt(micro: Micro) -> dict[str, Any]:
+    """What a builder would have written of a micro that is an image."""
+    return {"kind": PROCESS, "engine": micro.engine, "root": "", "command": micro.run}

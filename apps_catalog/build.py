@@ -22,8 +22,9 @@ class PlannedMicro:
 
 
 def plan(spacefile: Spacefile) -> tuple[PlannedMicro, ...]:
-    """One entry per micro, in the file's order."""
+    """One entry per micro that is built, in the file's order; none for one that is an image."""
     return tuple(
         PlannedMicro(micro.name, micro.engine, micro.src, micro.commands, micro.include, micro.run, micro.serve)
         for micro in spacefile.micros
+        if micro.image is None
     )

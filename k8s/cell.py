@@ -12,6 +12,7 @@ class Cell:
 
     images: runtime ("python", "node", "builder") → image. bundle_url: of the bundle server, as pods reach it, no slash at
     the end. gate_address: what apps' own host and the former platform's data hosts lead to; None leaves them alone.
+    trusted: certificates (PEM) that apps trust beside the public ones, "" for none.
     outside: the provider's address where it runs beside the cluster, outside_ports: its gate's; None: in pods of its own.
     blocked: CIDRs, besides the private ones, that apps may not
     reach: nodes, apiserver endpoints. port_ranges: the server knows `endPort` in NetworkPolicies (1.22).
@@ -23,6 +24,7 @@ class Cell:
     images: Mapping[str, str]
     bundle_url: str
     gate_address: str | None = None
+    trusted: str = ""
     outside: str | None = None
     outside_ports: tuple[int, ...] = ()
     blocked: tuple[str, ...] = ()

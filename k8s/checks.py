@@ -8,6 +8,7 @@ from k8s.specs import InstanceSpec, MicroKind, MicroSpec
 
 _ID = re.compile(r"[a-z0-9]{1,40}")
 _MICRO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]{0,254}@sha256:[0-9a-f]{64}")
 _ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 _SYSTEM = (
     "/bin",
@@ -45,8 +46,17 @@ def check_shape(spec: InstanceSpec) -> None:
     for micro in spec.micros:
         if not _MICRO.fullmatch(micro.name):
             raise Permanent(f"“{micro.name[:80]}” is not a micro's name")
-        if micro.kind is MicroKind.PROCESS and not micro.command:
+        if micro.image is not None:
+            _check_image(micro, micro.image)
+        elif micro.kind is MicroKind.PROCESS and not micro.command:
             raise Permanent(f"the micro “{micro.name}” has no command")
+        elif not spec.artifact:
+            raise Permanent(f"the micro “{micro.name}” has neither an artifact nor an image")
+
+
+def _check_image(micro: MicroSpec, image: str) -> None:
+    if micro.kind is not MicroKind.PROCESS or not _IMAGE.fullmatch(image):
+        raise Permanent(f"the micro “{micro.name}” has an image that is not registry/name@sha256:… of a process")
 
 
 def check_instance(spec: InstanceSpec) -> None:

@@ -35,6 +35,9 @@ class Cluster(Protocol):
     def delete_cloud(self, cloud_id: str) -> None:
         """Ask for the namespace and all in it, volumes included, to go. Returns at once; unknown clouds are success."""
 
+    def what_holds(self, cloud_id: str) -> str:
+        """Why a cloud that was asked to go is still there, for an operator to read; "" where nothing is known."""
+
     def apply_instance(self, spec: InstanceSpec) -> bool:
         """Make the desired state known. Returns True if anything differed, False if it was already so.
 

@@ -41,10 +41,11 @@ class MicroSpec:
     """One micro of an instance.
 
     root: folder inside the artifact (posix, relative) that is the micro's working directory.
-    command: shell line that listens on $PORT; None for a static micro.
+    command: shell line that listens on $PORT; None for a static micro, and for an image that starts by its own entrypoint.
     serve: folder inside the artifact whose files a static micro serves; None for a process.
     python_path: folders inside the artifact to put on PYTHONPATH (dependencies), may be empty.
     env: the complete environment of the app except PORT and what the sandbox must add (HOME, PATH, CA variables).
+    image: an OCI image by digest, "registry/name@sha256:<64 hex>", that is run in place of code out of the artifact.
     """
 
     name: str
@@ -56,6 +57,7 @@ class MicroSpec:
     python_path: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = Limits()
+    image: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,14 +68,22 @@ class VolumeSpec:
     size_mib: int
 
 
+class Role(StrEnum):
+    """What an instance is to its cloud: who may reach it, and whose quota it counts against."""
+
+    APP = "app"
+    DATA = "data"  # the cloud's data server, which the provider runs
+
+
 @dataclass(frozen=True)
 class InstanceSpec:
     """The whole desired state of one installed copy.
 
     generation: grows with every change of desired state; observations name the generation that they are of.
     replicas: 0 (asleep, stopped) or 1; always part of the spec, so there is one writer of this fact.
-    artifact: "sha256:<64 hex>" of the built artifact in the artifact store.
+    artifact: "sha256:<64 hex>" of the built artifact in the artifact store; "" where every micro is an image.
     host: the instance's own host name without port; apps call themselves by it.
+    gate_hosts: further names that lead to the gate.
     restart: grows when the owner asks for a restart; a changed value replaces the processes.
     """
 
@@ -88,6 +98,8 @@ class InstanceSpec:
     volume: VolumeSpec | None = None
     restart: int = 0
     ready_timeout_s: int = 60
+    role: Role = Role.APP
+    gate_hosts: tuple[str, ...] = ()
 
 
 class MicroPhase(StrEnum):

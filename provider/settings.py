@@ -27,13 +27,19 @@ CLUSTER_URL = env.text(
 )
 # Cells beside the one of this process, "name=URL": what a worker needs of clusters whose gate and observer run elsewhere.
 OTHER_CELLS = dict(env.pairs("FREEHOLD_OTHER_CELLS"))
-# Kubernetes has no policies for data servers yet: they would be out of reach, and take the apps' quota.
-DATA_SERVERS = CLUSTER_URL.startswith("local://")
+# Whether micros may be OCI images. Pods of the console are told so, since they know no cluster.
+RUNS_IMAGES = env.boolean("FREEHOLD_RUNS_IMAGES", CLUSTER_URL.startswith("kubernetes://"))
 STORE_DIR = FREEHOLD_HOME / "store"
 # Where apps reach their data, without a scheme: the clients of the former platform insist on https.
-DATA_HOST = env.text("FREEHOLD_DATA_HOST", f"localhost:{env.integer('FREEHOLD_TLS_PORT', 8443)}")
-# Names the artifact that data servers run, written by `python -m provider.up.data_program`.
-DATA_PROGRAM = FREEHOLD_HOME / "data-program"
+_data_host = env.text("FREEHOLD_DATA_HOST", "")
+DATA_HOST = _data_host or f"localhost:{env.integer('FREEHOLD_TLS_PORT', 8443)}"
+# Clouds get data servers where apps can reach them: in a pod `localhost` is the pod itself.
+DATA_SERVERS = bool(_data_host) or CLUSTER_URL.startswith("local://")
+# Names the artifact that data servers run, written by provider.up.data_program. In a cluster it lies on a volume that all
+# processes share, so that old pods and new ones never want different programs.
+DATA_PROGRAM = Path(env.text("FREEHOLD_DATA_PROGRAM", str(FREEHOLD_HOME / "data-program")))
+# Where the image of the provider has that artifact, for `manage.py prepare` to bring it into the store.
+DATA_PACKED = env.text("FREEHOLD_DATA_PACKED", "")
 STATIC_MICROS_ADDR = env.text("FREEHOLD_STATIC_ADDR", "127.0.0.1:8005")
 
 # --- secrets ---------------------------------------------------------------------------------------------------------

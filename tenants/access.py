@@ -5,7 +5,7 @@ from django.http import Http404
 from django.shortcuts import get_object_or_404
 
 from apps_catalog.models import App, AppReport, Release, Review, Revision
-from tenants.models import ApiToken, Cloud, Collection, DataKey, Instance, Operation, User
+from tenants.models import ApiToken, Cloud, Collection, DataKey, Export, Import, Instance, Operation, User
 from tenants.states import CollectionState, InstanceState
 
 
@@ -37,8 +37,29 @@ def data_key_for(user: User, collection_id: str, key_id: str) -> DataKey:
     return get_object_or_404(DataKey, collection=collection_for(user, collection_id), pk=key_id)
 
 
+def exports_of(user: User, collection_id: str) -> QuerySet[Export]:
+    """Of one of their collections, newest first."""
+    rows = Export.objects.filter(collection=collection_for(user, collection_id))
+    return rows.select_related("operation", "collection__cloud").order_by("-created_at")
+
+
+def export_for(user: User, collection_id: str, export_id: str) -> Export:
+    return get_object_or_404(exports_of(user, collection_id), pk=export_id)
+
+
+def imports_of(user: User, collection_id: str) -> QuerySet[Import]:
+    """Of one of their collections, newest first; those too that were only looked at."""
+    rows = Import.objects.filter(collection=collection_for(user, collection_id))
+    return rows.select_related("operation", "collection__cloud").order_by("-created_at")
+
+
+def import_for(user: User, collection_id: str, import_id: str) -> Import:
+    return get_object_or_404(imports_of(user, collection_id), pk=import_id)
+
+
 def operations_of(user: User) -> QuerySet[Operation]:
-    return Operation.objects.filter(cloud__owner=user).select_related("instance", "revision").prefetch_related("steps")
+    rows = Operation.objects.filter(cloud__owner=user).select_related("instance", "revision", "collection", "export")
+    return rows.prefetch_related("steps")
 
 
 def operation_for(user: User, operation_id: str) -> Operation:

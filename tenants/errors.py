@@ -25,6 +25,12 @@ class QuotaExceeded(Refused):
         super().__init__("quota_exceeded", message, detail=detail)
 
 
+class Unavailable(Refused):
+    """Something that is needed does not answer now; the same may be asked again in a moment."""
+
+    status = 503
+
+
 class Conflict(Refused):
     """The thing is in a state in which this cannot be done now."""
 

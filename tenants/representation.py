@@ -25,6 +25,7 @@ def operation_document(operation: Operation) -> Document:
         "state": operation.state,
         "instance": operation.instance_id,
         "revision": operation.revision_id,
+        "collection": operation.collection_id,
         "steps": [
             {
                 "name": step.name,

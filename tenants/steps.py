@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from apps_catalog.models import Revision
 from tenants.live import announce
-from tenants.models import Cloud, Instance, Operation, OperationKind, OperationStep, User
+from tenants.models import Cloud, Collection, Instance, Operation, OperationKind, OperationStep, User
 from tenants.states import WorkState, move
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ def open_operation(
     actor: User | None,
     instance: Instance | None = None,
     revision: Revision | None = None,
+    collection: Collection | None = None,
     done: Sequence[str] = (),
 ) -> Operation:
     """Write an operation with its steps; those named in `done` are over already (the caller's transaction did them)."""
@@ -38,6 +39,7 @@ def open_operation(
         cloud=cloud,
         instance=instance,
         revision=revision,
+        collection=collection,
         actor=actor,
         generation=instance.generation if instance else cloud.generation,
     )

@@ -9,7 +9,7 @@ from celery import Task, current_app, shared_task
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from tenants.reconcile import builds, closing, clouds, data_servers, fullness, instances, orphans, unsettled
+from tenants.reconcile import builds, closing, clouds, data_servers, fullness, instances, orphans, transfers, unsettled
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,11 @@ def reconcile_data_server(server_id: str) -> None:
 
 
 @shared_task
+def reconcile_transfer(operation_id: str) -> None:
+    transfers.reconcile(operation_id)
+
+
+@shared_task
 def reconcile_build(revision_id: str) -> None:
     for waiting_id in builds.reconcile(revision_id):
         _send(reconcile_build, waiting_id)
@@ -46,6 +51,7 @@ def sweep() -> None:
         (reconcile_instance, unsettled.instances()),
         (reconcile_data_server, unsettled.data_servers()),
         (reconcile_build, unsettled.builds()),
+        (reconcile_transfer, unsettled.transfers()),
     ):
         for row_id in found:
             _send(task, row_id)
@@ -60,6 +66,7 @@ def tidy() -> None:
     closing.look_after()
     fullness.measure()
     unsettled.prune()
+    transfers.forget_looked_at()
     for app_id in unsettled.apps_to_spread():
         _follow("spread", app_id)
 
@@ -75,6 +82,10 @@ def enqueue_instance(instance_id: str) -> None:
 
 def enqueue_data_server(server_id: str) -> None:
     transaction.on_commit(partial(_send, reconcile_data_server, server_id))
+
+
+def enqueue_transfer(operation_id: str) -> None:
+    transaction.on_commit(partial(_send, reconcile_transfer, operation_id))
 
 
 def enqueue_build_now(revision_id: str) -> None:

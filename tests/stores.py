@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from provider.up import home, machine, postgres, probes, secretfile, table
+from provider.up import home, machine, ports, postgres, probes, secretfile, table
 from provider.up.child import SOURCE
 from provider.up.complaint import Complaint
 from provider.up.process import Process
@@ -73,6 +73,7 @@ def start() -> None:
     place = _claim()
     _empty(place)
     place = home.prepare(place.path)
+    ports.choose(place.path)  # a cluster on the same machine has ports among those that a checkout's path leads to
     secrets = secretfile.load(place.path)
     database = postgres.cluster(place, secrets, UNSAFE_BUT_QUICK)
     database.ensure_data()

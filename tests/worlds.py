@@ -27,7 +27,7 @@ from k8s.specs import (
     MicroStatus,
 )
 from tenants.models import Cloud, User
-from tenants.reconcile import builds, clouds, data_servers, instances, unsettled
+from tenants.reconcile import builds, clouds, data_servers, instances, transfers, unsettled
 from tenants.services import accounts, builder, publish
 
 _numbers = itertools.count(1)
@@ -51,6 +51,7 @@ class MemoryCluster:
         self.broken: set[str] = set()
         self.job_phase = JobPhase.SUCCEEDED
         self.lingers = False
+        self.held_by = ""
         self.calls: list[str] = []
         self.break_before: dict[str, list[BaseException]] = {}
         self.break_after: dict[str, list[BaseException]] = {}
@@ -80,6 +81,9 @@ class MemoryCluster:
             self.volumes -= inside
             self.specs = {key: spec for key, spec in self.specs.items() if key not in inside}
         self._called("delete_cloud")
+
+    def what_holds(self, cloud_id: str) -> str:
+        return self.held_by
 
     def apply_instance(self, spec: InstanceSpec) -> bool:
         self._call("apply_instance")
@@ -222,6 +226,8 @@ def settle() -> None:
             data_servers.reconcile(server_id)
         for revision_id in unsettled.builds():
             builds.reconcile(revision_id)
+        for operation_id in unsettled.transfers():
+            transfers.reconcile(operation_id)
 
 
 def place() -> None:

@@ -117,8 +117,8 @@ class Micro(_Part):
     """One process of the app, or one folder of files.
 
     src: folder of the project, "" for its root. serve, include: relative to src, normalised. path: as written; see
-    Spacefile.mount. engine: normalised name. size: what a process needs. health, migrate, egress, image: v 1, checked
-    and kept, not acted on (a wider egress asks for consent).
+    Spacefile.mount. engine: normalised name. size: what a process needs. image: run in place of what would be built
+    of src. health, migrate, egress: v 1, checked and kept, not acted on (a wider egress asks for consent).
     """
 
     name: Name

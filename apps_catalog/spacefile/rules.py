@@ -146,8 +146,17 @@ def _version(file: Draft) -> Iterator[Found]:
         for key in _V1_MICRO:
             if key in micro:
                 yield ("micros", index, key), "needs v: 1"
-        if "image" in micro and micro.get("engine") != "custom":
+
+
+def _images(file: Draft) -> Iterator[Found]:
+    for index, micro in file.micros():
+        if "image" not in micro or micro.get("image") is None:
+            continue
+        if micro.get("engine") != "custom":
             yield ("micros", index, "image"), "is allowed for engine custom only"
+        for key in ("commands", "include"):
+            if key in micro:
+                yield ("micros", index, key), "is not allowed beside image: nothing is built of it"
 
 
 def _inside(file: Draft) -> Iterator[Found]:
@@ -221,6 +230,7 @@ RULES: tuple[Callable[[Draft], Iterator[Found]], ...] = (
     _actions,
     _unique_env,
     _version,
+    _images,
     _inside,
     _present,
 )

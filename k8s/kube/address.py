@@ -6,7 +6,8 @@
 installation: a UUID, or the path of a file that holds it. bundles: the bundle server's URL as pods reach it; results: as the
 driver reaches it, if that differs. key: a file with the secret that the bundle server has too. image.python, image.node,
 image.builder: runtime images. Optional: gate (address), outside (the provider's address beside the cluster), outside_port
-(its gate's, repeated), runtime_class, storage_class, request_percent, blocked (CIDRs, repeated), port_ranges=false.
+(its gate's, repeated), trusted (files with certificates for apps, repeated), runtime_class, storage_class, request_percent,
+blocked (CIDRs, repeated), port_ranges=false.
 """
 
 from pathlib import Path
@@ -40,6 +41,7 @@ def from_url(url: str) -> KubeCluster:
         images={name: one(f"image.{name}") for name in _RUNTIMES},
         bundle_url=one("bundles").rstrip("/"),
         gate_address=query.get("gate", [None])[0],
+        trusted="".join(_trusted(named) for named in query.get("trusted", [])),
         outside=query.get("outside", [None])[0],
         outside_ports=tuple(map(int, query.get("outside_port", []))),
         blocked=tuple(query.get("blocked", [])),
@@ -68,6 +70,16 @@ def _installation(named: str) -> str:
         raise Permanent(f"the file with this installation's id cannot be read: {error}") from error
     except ValueError as error:
         raise Permanent("“installation” in CLUSTER_URL is not a UUID") from error
+
+
+def _trusted(named: str) -> str:
+    try:
+        text = Path(named).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Permanent(f"the certificates in {named}, which apps are to trust, cannot be read: {error}") from error
+    if "-----BEGIN CERTIFICATE-----" not in text or "PRIVATE KEY" in text:
+        raise Permanent(f"“trusted” in CLUSTER_URL must name files of certificates and nothing else: {named}")
+    return text.rstrip("\n") + "\n"
 
 
 def key_of(url: str) -> bytes:

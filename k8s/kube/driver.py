@@ -10,7 +10,7 @@ from k8s.bundles.client import ResultsClient
 from k8s.bundles.tokens import Bearer, Kind
 from k8s.cell import Cell
 from k8s.errors import NotFound, Temporary
-from k8s.kube import builds, logs, measuring, observe
+from k8s.kube import builds, logs, measuring, observe, terminating
 from k8s.kube.api import Api, path
 from k8s.kube.applied import Applied
 from k8s.kube.observe import Objects, annotation, number
@@ -31,6 +31,7 @@ from k8s.specs import (
     LogLine,
     MicroKind,
     MicroPhase,
+    Role,
 )
 
 # What an instance consists of, in the order of deletion: the Secret, which stands for the whole, at last.
@@ -76,6 +77,10 @@ class KubeCluster:
         for namespace in self._find_namespaces(cloud_id):
             self._api.delete(path("Namespace", name=namespace["metadata"]["name"]))
 
+    def what_holds(self, cloud_id: str) -> str:
+        found = self._api.items(path("Namespace"), self._cloud_labels(cloud_id))
+        return "; ".join(filter(None, (terminating.cause(self._api, namespace) for namespace in found)))
+
     # --- instances --------------------------------------------------------------------------------------------------
 
     def apply_instance(self, spec: InstanceSpec) -> bool:
@@ -89,7 +94,7 @@ class KubeCluster:
             return False
         token = tokens.issue(self._key, Bearer(Kind.INSTANCE, spec.cloud_id, spec.instance_id))
         wanted = instance(spec, self._cell, token, self._attempts(spec, there))
-        changed = [m for m in wanted if not is_intact(m, there.get(_key(m)))]
+        changed = [m for m in wanted if not is_intact(m, there.get(_key(m))) and not _stays(spec, m, there)]
         needless = there.keys() - {_key(m) for m in wanted}
         if changed and not any(kind == "Deployment" for kind, _ in there):
             self._refuse_beside_leftovers(spec, labels)
@@ -167,10 +172,10 @@ class KubeCluster:
         if not micros or micro not in (None, *micros):
             raise NotFound(f"the instance {instance_id} has no process “{micro or ''}”")
 
-        def pods() -> dict[str, str]:
+        def pods() -> dict[str, logs.Source]:
             found = self._api.items(path("Pod", namespace), naming.selector(labels), metadata_only=True)
-            named = {pod["metadata"]["name"]: annotation(pod, naming.MICRO_NAME) for pod in found}
-            return {pod: name for pod, name in named.items() if micro in (None, name)}
+            named = {pod["metadata"]["name"]: observe.source(pod) for pod in found}
+            return {pod: source for pod, source in named.items() if micro in (None, source.micro)}
 
         if not follow:
             return iter(logs.tail(self._api, namespace, pods(), tail))
@@ -199,8 +204,8 @@ class KubeCluster:
         self._job(cloud_id, job_id)
         namespace = self._namespace(cloud_id)
 
-        def pods() -> dict[str, str]:
-            return {pod["metadata"]["name"]: "build" for pod in self._build_pods(cloud_id, job_id)}
+        def pods() -> dict[str, logs.Source]:
+            return {pod["metadata"]["name"]: logs.Source("build") for pod in self._build_pods(cloud_id, job_id)}
 
         def over() -> bool:
             try:
@@ -253,7 +258,8 @@ class KubeCluster:
         if namespace is None:
             return {}
         if namespace["metadata"].get("deletionTimestamp"):
-            raise Temporary(f"the cloud {spec.cloud_id} is still being removed", 2.0)
+            why = terminating.cause(self._api, self._api.get(path("Namespace", name=spec.namespace)))
+            raise Temporary(f"the cloud {spec.cloud_id} is still being removed" + (f": {why}" if why else ""), 2.0)
         labels = naming.selector({naming.INSTALLATION: self._cell.installation, naming.CLOUD: spec.cloud_id})
         found = {("Namespace", spec.namespace): namespace}
         for kind in ("ResourceQuota", "LimitRange", "NetworkPolicy", "ServiceAccount"):
@@ -268,8 +274,11 @@ class KubeCluster:
             return None
 
     def _find_namespaces(self, cloud_id: str) -> list[Manifest]:
+        return self._api.items(path("Namespace"), self._cloud_labels(cloud_id), metadata_only=True)
+
+    def _cloud_labels(self, cloud_id: str) -> str:
         labels = {naming.INSTALLATION: self._cell.installation, naming.CLOUD: checks.require_id(cloud_id)}
-        return self._api.items(path("Namespace"), naming.selector(labels), metadata_only=True)
+        return naming.selector(labels)
 
     def _namespace(self, cloud_id: str) -> str:
         """Raises NotFound, also for one that is on its way out."""
@@ -363,7 +372,7 @@ class KubeCluster:
     def _with_last_words(self, status: InstanceStatus, found: Objects) -> InstanceStatus:
         """What a container that still runs said last; ended ones have left it in their status."""
         namespace = self._namespace(status.cloud_id)
-        return observe.with_tails(status, found, lambda pod: logs.last_words(self._api, namespace, pod))
+        return observe.with_tails(status, found, lambda pod: logs.last_words(self._api, namespace, *pod))
 
     def _job(self, cloud_id: str, job_id: str) -> Manifest:
         return self._api.get(path("Job", self._namespace(cloud_id), naming.build_name(checks.require_id(job_id))))
@@ -375,6 +384,12 @@ class KubeCluster:
 
 def _key(manifest: Manifest) -> tuple[str, str]:
     return manifest["kind"], manifest["metadata"]["name"]
+
+
+def _stays(spec: InstanceSpec, manifest: Manifest, there: Mapping[tuple[str, str], Manifest]) -> bool:
+    """A data server's volume keeps its size when the plan changes: none shrinks, few classes grow, and the server keeps
+    to its limit by itself."""
+    return spec.role is Role.DATA and manifest["kind"] == "PersistentVolumeClaim" and _key(manifest) in there
 
 
 def _version(manifest: Manifest) -> str:

@@ -1,10 +1,11 @@
-"""Logs of containers: `TIME o|e|s TEXT`, as the kubelet keeps what the launcher writes."""
+"""Logs of containers: `TIME o|e|s TEXT`, as the kubelet keeps what the launcher writes, and `TIME TEXT` of images."""
 
 import contextlib
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from k8s.errors import ClusterError, NotFound, Temporary
 from k8s.kube.api import Api, path
@@ -15,30 +16,41 @@ _LOOK_S = 1.0
 _READ_S = 20.0  # so long a thread may outlive its reader
 
 
-def parse(line: bytes, micro: str) -> LogLine:
+@dataclass(frozen=True)
+class Source:
+    """Whose lines a pod's are. framed: the launcher says of each where it comes from; others could only pretend to."""
+
+    micro: str
+    framed: bool = True
+
+
+Pods = Mapping[str, Source]  # by name
+
+
+def parse(line: bytes, source: Source) -> LogLine:
     at, _, text = line.partition(b" ")
-    stream = _STREAMS.get(text[:2])
+    stream = _STREAMS.get(text[:2]) if source.framed else None
     if stream:
         text = text[2:]
     # The kubelet's nanoseconds say more than anybody asks for.
     stamp = at.decode(errors="replace")[:23].rstrip("Z").ljust(23, "0") + "Z"
-    return LogLine(stamp, micro, stream or "out", text.decode(errors="replace"))
+    return LogLine(stamp, source.micro, stream or "out", text.decode(errors="replace"))
 
 
-def tail(api: Api, namespace: str, pods: Mapping[str, str], count: int | None) -> list[LogLine]:
-    """The last `count` lines of {pod: micro} together, oldest first. A container that has not started has none."""
+def tail(api: Api, namespace: str, pods: Pods, count: int | None) -> list[LogLine]:
+    """The last `count` lines of all pods together, oldest first. A container that has not started has none."""
     found: list[LogLine] = []
-    for pod, micro in pods.items():
-        found += _read(api, namespace, pod, micro, {"tailLines": str(count)} if count is not None else {})
+    for pod, source in pods.items():
+        found += _read(api, namespace, pod, source, {"tailLines": str(count)} if count is not None else {})
     found.sort(key=lambda line: line.at)
     return found if count is None else found[-count:] if count else []
 
 
-def last_words(api: Api, namespace: str, pod: str, count: int = 20) -> str:
-    return "\n".join(line.text for line in _read(api, namespace, pod, "", {"tailLines": str(count)}))
+def last_words(api: Api, namespace: str, pod: str, source: Source, count: int = 20) -> str:
+    return "\n".join(line.text for line in _read(api, namespace, pod, source, {"tailLines": str(count)}))
 
 
-def _read(api: Api, namespace: str, pod: str, micro: str, query: Mapping[str, str]) -> list[LogLine]:
+def _read(api: Api, namespace: str, pod: str, source: Source, query: Mapping[str, str]) -> list[LogLine]:
     address = f"{path('Pod', namespace, pod)}/log"
     try:
         lines = list(api.lines(address, {"timestamps": "true", **query}, read_timeout_s=30))
@@ -46,7 +58,7 @@ def _read(api: Api, namespace: str, pod: str, micro: str, query: Mapping[str, st
         if isinstance(error, Temporary):
             raise
         return []  # not started, or gone a moment ago
-    return [parse(line, micro) for line in lines if line]
+    return [parse(line, source) for line in lines if line]
 
 
 class Follower:
@@ -55,9 +67,7 @@ class Follower:
     A thread per pod waits for lines; they end with their connections.
     """
 
-    def __init__(
-        self, api: Api, namespace: str, pods: Callable[[], Mapping[str, str]], over: Callable[[], bool]
-    ) -> None:
+    def __init__(self, api: Api, namespace: str, pods: Callable[[], Pods], over: Callable[[], bool]) -> None:
         self._api, self._namespace, self._pods, self._over = api, namespace, pods, over
         self._lines: queue.SimpleQueue[LogLine] = queue.SimpleQueue()
         self._reading: dict[str, threading.Thread] = {}
@@ -89,13 +99,13 @@ class Follower:
             pods = self._pods()
         except NotFound:
             return
-        for pod, micro in pods.items():
+        for pod, source in pods.items():
             if pod not in self._reading:
-                reader = threading.Thread(target=self._follow, args=(pod, micro, count), daemon=True)
+                reader = threading.Thread(target=self._follow, args=(pod, source, count), daemon=True)
                 self._reading[pod] = reader
                 reader.start()
 
-    def _follow(self, pod: str, micro: str, count: int | None) -> None:
+    def _follow(self, pod: str, source: Source, count: int | None) -> None:
         """Again from where a connection ended; what was seen already is known by its time, in nanoseconds."""
         query = {"timestamps": "true", "follow": "true", **({} if count is None else {"tailLines": str(count)})}
         address, last = f"{path('Pod', self._namespace, pod)}/log", b""
@@ -106,7 +116,7 @@ class Follower:
                     at = line.partition(b" ")[0]
                     if at > last:
                         last = at
-                        self._lines.put(parse(line, micro))
+                        self._lines.put(parse(line, source))
                     if self._closed.is_set():
                         return
             except NotFound:

@@ -8,20 +8,23 @@ from typing import Any
 
 from k8s import naming
 from k8s.kube.api import UNCOUNTED
+from k8s.kube.logs import Source
 from k8s.naming import Manifest
 from k8s.specs import InstanceStatus, MicroKind, MicroPhase, MicroStatus
 
 _CLOCKS_DIFFER = timedelta(seconds=3)
 _STEADY_S = 30.0  # whoever ran for so long has not crashed "in a row"
+_NO_IMAGE = "its image cannot be fetched; the operator must provide it"
+_NO_IMAGE_OF_THEIRS = "its image cannot be fetched: the app's developer must see that its registry has it for everybody"
 # Reasons for which a container does not start, with what the owner reads. The kubelet goes on trying whatever the reason.
 _HOPELESS = {
-    "ImagePullBackOff": "its image cannot be fetched; the operator must provide it",
+    "ImagePullBackOff": _NO_IMAGE,
     "InvalidImageName": "its image has no valid name",
     "ErrImageNeverPull": "its image is not on the node",
 }
 # These may come from a node that is busy, so they count only once the time to start is over.
 _HOPEFUL = {
-    "ErrImagePull": "its image cannot be fetched; the operator must provide it",
+    "ErrImagePull": _NO_IMAGE,
     "CreateContainerConfigError": "its configuration is incomplete",
     "CreateContainerError": "its container could not be made",
 }
@@ -127,6 +130,11 @@ def _refused(name: str, message: str) -> tuple[str, str]:
     return f"The cluster refused to start the micro “{name}”; the operator must see to it.", message
 
 
+def source(pod: Manifest) -> Source:
+    """Only an artifact of ours has a digest without a name, and its code comes with the launcher."""
+    return Source(annotation(pod, naming.MICRO_NAME), framed="@" not in annotation(pod, naming.ARTIFACT))
+
+
 def annotation(manifest: Manifest, key: str) -> str:
     return str(manifest["metadata"].get("annotations", {}).get(key, ""))
 
@@ -150,7 +158,7 @@ def _pod_failure(pod: Manifest) -> tuple[str, str] | None:
         return None
     waiting = container.get("state", {}).get("waiting", {})
     if waiting.get("reason") in _HOPELESS:
-        return f"cannot be started: {_HOPELESS[waiting['reason']]}", str(waiting.get("message", ""))
+        return _unstartable(pod, _HOPELESS[waiting["reason"]]), str(waiting.get("message", ""))
     last = container.get("state", {}).get("terminated") or container.get("lastState", {}).get("terminated")
     crashes = container.get("restartCount", 0)
     if (
@@ -164,12 +172,16 @@ def _pod_failure(pod: Manifest) -> tuple[str, str] | None:
     return None
 
 
+def _unstartable(pod: Manifest, why: str) -> str:
+    return f"cannot be started: {why if why != _NO_IMAGE or source(pod).framed else _NO_IMAGE_OF_THEIRS}"
+
+
 def _too_slow(deployment: Manifest, current: Sequence[Manifest]) -> tuple[str, str]:
     timeout = deployment["spec"]["progressDeadlineSeconds"]
     for pod in current:
         waiting = _container(pod).get("state", {}).get("waiting", {})
         if waiting.get("reason") in _HOPEFUL:
-            return f"cannot be started: {_HOPEFUL[waiting['reason']]}", str(waiting.get("message", ""))
+            return _unstartable(pod, _HOPEFUL[waiting["reason"]]), str(waiting.get("message", ""))
         for condition in pod.get("status", {}).get("conditions", []):
             if condition["type"] == "PodScheduled" and condition["status"] == "False":
                 return _unscheduled(str(condition.get("message", "")), timeout)
@@ -225,14 +237,14 @@ def _lived_s(terminated: Manifest) -> float:
     return (finished - started).total_seconds()
 
 
-def with_tails(status: InstanceStatus, found: Objects, read: Callable[[str], str]) -> InstanceStatus:
-    """`status` with last lines where a micro failed while its container runs on. read: last lines of a pod."""
+def with_tails(status: InstanceStatus, found: Objects, read: Callable[[tuple[str, Source]], str]) -> InstanceStatus:
+    """`status` with last lines where a micro failed while its container runs on. read: last lines of a pod, by its name."""
     micros = []
     for micro in status.micros:
         if micro.phase is MicroPhase.FAILED and not micro.log_tail:
             key = naming.micro_key(micro.name)
             mine = [pod for pod in found.pods if pod["metadata"]["labels"].get(naming.MICRO) == key]
             newest = max(mine, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
-            micro = replace(micro, log_tail=read(newest["metadata"]["name"]) if newest else "")
+            micro = replace(micro, log_tail=read((newest["metadata"]["name"], source(newest))) if newest else "")
         micros.append(micro)
     return replace(status, micros=tuple(micros))

@@ -79,6 +79,9 @@ class LocalCluster:
             documents.write(self._home.cloud_document(cloud_id), replace(known, deleting=True))
         self._poke(cloud_id)
 
+    def what_holds(self, cloud_id: str) -> str:
+        return ""  # the agent ends and deletes by itself, and asks nobody
+
     def apply_instance(self, spec: InstanceSpec) -> bool:
         _check(spec)
         file = self._home.instance_document(spec.cloud_id, spec.instance_id)
@@ -269,6 +272,10 @@ def _check(spec: InstanceSpec) -> None:
     """Raises Permanent for what can never run here."""
     check_shape(spec)
     for micro in spec.micros:
+        if micro.image is not None:
+            raise Permanent(
+                f"the micro “{micro.name}” is an image (image: {micro.image}), which one machine cannot run"
+            )
         if any("\0" in name + value or "=" in name or not name for name, value in micro.env.items()):
             raise Permanent(
                 f"the environment of the micro “{micro.name}” holds a name or value that no process can have"

@@ -239,7 +239,9 @@ class MicroRun:
             mounts=tuple(mounts),
             limits=plan.micro.limits,
             uid=plan.uid,
-            hosts=dict.fromkeys((plan.spec.host, node.console_host, *FORMER_DATA_HOSTS), node.gate_address),
+            hosts=dict.fromkeys(
+                (plan.spec.host, node.console_host, *plan.spec.gate_hosts, *FORMER_DATA_HOSTS), node.gate_address
+            ),
         )
 
 

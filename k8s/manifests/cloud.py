@@ -8,7 +8,7 @@ from k8s.specs import CloudSpec
 _MICROS = 5  # of one instance at most
 _SYSTEM_PODS = 10
 _SYSTEM_CLAIMS = 2  # the data server's, and a second one while it is restored
-_SYSTEM_STORAGE_MIB = 10_240
+_SMALLEST_CLAIM_MIB = 256
 
 
 def prerequisites() -> list[Manifest]:
@@ -83,7 +83,8 @@ def _objects(spec: CloudSpec) -> dict[str, str]:
         "count/deployments.apps": _MICROS * spec.instances + _SYSTEM_PODS,
         "count/jobs.batch": 5 * _SYSTEM_PODS,
     }
-    storage = spec.storage_mib + _SYSTEM_STORAGE_MIB
+    # A data server's volume is as large as the plan's storage, and none of it is taken from the apps' volumes.
+    storage = spec.storage_mib + _SYSTEM_CLAIMS * max(spec.storage_mib, _SMALLEST_CLAIM_MIB)
     return {"requests.storage": f"{storage}Mi", **{name: str(count) for name, count in counts.items()}}
 
 

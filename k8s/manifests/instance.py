@@ -8,7 +8,7 @@ from k8s import naming
 from k8s.cell import Cell
 from k8s.manifests import pods
 from k8s.naming import Manifest
-from k8s.specs import InstanceSpec, MicroKind, MicroSpec
+from k8s.specs import InstanceSpec, MicroKind, MicroSpec, Role
 
 BASE_ENV = {
     "PATH": "/usr/bin:/bin:/usr/local/bin:/opt/freehold/bin",
@@ -19,8 +19,12 @@ BASE_ENV = {
     "PYTHONDONTWRITEBYTECODE": "1",
     "NODE_ENV": "production",
 }
+# An image brings the rest itself; its root cannot be written to.
+IMAGE_ENV = {"HOME": "/tmp", "TMPDIR": "/tmp"}  # noqa: S108
+_SHELL = "/bin/sh"
 LAUNCHER = ("/usr/bin/python3", "-I", "-S", "/opt/freehold/launcher/pod.py")
 TOKEN_KEY = "freehold.bundle-token"  # noqa: S105 - the name of an entry
+_PRIORITY = {Role.APP: naming.APPS_PRIORITY, Role.DATA: naming.SYSTEM_PRIORITY}
 _BUNDLE_MIB = 1024
 _LOGS_MIB = 64
 
@@ -123,35 +127,44 @@ def _template(spec: InstanceSpec, cell: Cell, micro: MicroSpec, token: str, atte
     """A change of it replaces the pod, so it names what the pod is made of and nothing that merely counts up."""
     annotations = {
         naming.MICRO_NAME: micro.name,
-        naming.ARTIFACT: spec.artifact,
+        naming.ARTIFACT: micro.image or spec.artifact,  # so that no pod of an image is handed any code
         naming.RESTART: str(spec.restart),
         naming.ATTEMPT: str(attempt),
         # Pods do not follow a changed Secret by themselves. The token is random, so nobody can guess values by this.
         "freehold/config": naming.digest([token, sorted(micro.env.items())]),
     }
     labels = naming.instance_labels(cell.installation, spec.cloud_id, spec.instance_id)
-    labels |= {naming.MICRO: naming.micro_key(micro.name), naming.ROLE: "app"}
-    volumes = [pods.empty_dir("tmp", pods.TMP_MIB), pods.empty_dir("bundle", _BUNDLE_MIB)]
+    labels |= {naming.MICRO: naming.micro_key(micro.name), naming.ROLE: spec.role.value}
+    volumes = [pods.empty_dir("tmp", pods.TMP_MIB)]
+    if not micro.image:
+        volumes.append(pods.empty_dir("bundle", _BUNDLE_MIB))
     if spec.volume:
         claim = {"claimName": naming.instance_name(spec.instance_id)}
         volumes.append({"name": "volume", "persistentVolumeClaim": claim})
-    body = pods.pod_spec(cell, naming.APPS_PRIORITY, _container(spec, cell, micro), volumes)
-    if cell.gate_address:
-        body["hostAliases"] = [{"ip": cell.gate_address, "hostnames": [spec.host, *naming.FORMER_DATA_HOSTS]}]
+    body = pods.pod_spec(cell, _PRIORITY[spec.role], _container(spec, cell, micro), volumes)
+    if cell.gate_address and spec.role is Role.APP:
+        body["hostAliases"] = [{"ip": cell.gate_address, "hostnames": _gate_hosts(spec)}]
     return {"metadata": {"labels": labels, "annotations": annotations}, "spec": body}
 
 
+def _gate_hosts(spec: InstanceSpec) -> list[str]:
+    return list(dict.fromkeys((spec.host, *spec.gate_hosts, *naming.FORMER_DATA_HOSTS)))
+
+
 def _container(spec: InstanceSpec, cell: Cell, micro: MicroSpec) -> Manifest:
-    mounts = [{"name": "tmp", "mountPath": "/tmp"}, {"name": "bundle", "mountPath": "/bundle"}]  # noqa: S108
+    mounts = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108
+    disk_mib = pods.TMP_MIB + _LOGS_MIB
+    if not micro.image:
+        mounts.append({"name": "bundle", "mountPath": "/bundle"})
+        disk_mib += _BUNDLE_MIB
     if spec.volume:
         mounts.append({"name": "volume", "mountPath": spec.volume.path})
-    disk_mib = pods.TMP_MIB + _BUNDLE_MIB + _LOGS_MIB
     return {
         "name": "app",
-        "image": cell.image(micro.engine),
+        "image": micro.image or cell.image(micro.engine),
         "imagePullPolicy": "IfNotPresent",
-        "command": _command(micro),
-        "env": _env(spec, cell, micro),
+        **({"command": command} if (command := _command(micro)) else {}),
+        "env": _image_env(spec, micro) if micro.image else _env(spec, cell, micro),
         "ports": [{"name": "http", "containerPort": naming.PORT, "protocol": "TCP"}],
         "readinessProbe": {
             "tcpSocket": {"port": naming.PORT},
@@ -166,6 +179,9 @@ def _container(spec: InstanceSpec, cell: Cell, micro: MicroSpec) -> Manifest:
 
 
 def _command(micro: MicroSpec) -> list[str]:
+    """Empty for an image's own entrypoint."""
+    if micro.image:
+        return [_SHELL, "-c", pods.literal(micro.command)] if micro.command else []
     words = [*LAUNCHER, "--root", micro.root, "--port", str(naming.PORT)]
     for path in micro.python_path:
         words += ["--python-path", path]
@@ -176,14 +192,25 @@ def _command(micro: MicroSpec) -> list[str]:
 
 def _env(spec: InstanceSpec, cell: Cell, micro: MicroSpec) -> list[Manifest]:
     """Ours first, then the app's own values out of the Secret; theirs win where both have a name."""
-    secret = naming.instance_name(spec.instance_id)
-
-    def out_of(key: str) -> Manifest:
-        return {"secretKeyRef": {"name": secret, "key": key}}
-
     ours = {name: value for name, value in BASE_ENV.items() if name not in micro.env}
     bundle = {"FREEHOLD_BUNDLE_URL": cell.bundle_url, "FREEHOLD_BUNDLE_DIGEST": spec.artifact}
     bundle["FREEHOLD_MEMORY_MIB"] = str(micro.limits.memory_mib)
-    theirs = [{"name": name, "valueFrom": out_of(_entry(micro, name))} for name in sorted(micro.env)]
-    token = {"name": "FREEHOLD_BUNDLE_TOKEN", "valueFrom": out_of(TOKEN_KEY)}
-    return [*pods.env_list({**ours, **bundle}), token, *theirs]
+    if cell.trusted and spec.role is Role.APP:
+        bundle["FREEHOLD_TRUSTED"] = cell.trusted  # for the launcher, which adds the public ones
+    token = _out_of(spec, "FREEHOLD_BUNDLE_TOKEN", TOKEN_KEY)
+    return [*pods.env_list({**ours, **bundle}), token, *_theirs(spec, micro, sorted(micro.env))]
+
+
+def _image_env(spec: InstanceSpec, micro: MicroSpec) -> list[Manifest]:
+    """Without a launcher nobody else sets the port, nor keeps the app's values from hiding it."""
+    ours = {name: value for name, value in IMAGE_ENV.items() if name not in micro.env} | {"PORT": str(naming.PORT)}
+    return [*pods.env_list(ours), *_theirs(spec, micro, sorted(micro.env.keys() - {"PORT"}))]
+
+
+def _theirs(spec: InstanceSpec, micro: MicroSpec, names: list[str]) -> list[Manifest]:
+    return [_out_of(spec, name, _entry(micro, name)) for name in names]
+
+
+def _out_of(spec: InstanceSpec, name: str, key: str) -> Manifest:
+    secret = naming.instance_name(spec.instance_id)
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}

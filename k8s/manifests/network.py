@@ -19,6 +19,8 @@ PRIVATE_V6 = ("::/96", "64:ff9b::/96", "2002::/16", "fc00::/7", "fe80::/10", "ff
 # For servers that know no port ranges: what apps commonly need.
 _SINGLE_PORTS = (22, 80, 443, 993, 995, 1883, 3306, 5432, 5671, 5672, 6379, 6380, 8080, 8443, 8883, 9092, 9200, 27017)
 _HIGHEST_PORT = 65535
+# The provider's processes that look at data servers and tell them what to know (tenants/reconcile/data_admin.py).
+DATA_ADMINISTRATORS = ("web", "live", "worker", "observer")
 
 
 def policies(spec: CloudSpec, cell: Cell) -> list[Manifest]:
@@ -26,6 +28,8 @@ def policies(spec: CloudSpec, cell: Cell) -> list[Manifest]:
     apps, builds, data = _role("app"), _role("build"), _role("data")
     closed = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     from_gate = {"from": [_provider(cell, "gate"), *_outside(cell)], "ports": [_port(PORT)]}
+    # The provider speaks to the server's administration on the same port, with a token.
+    from_provider = {"from": [_provider(cell, role) for role in DATA_ADMINISTRATORS], "ports": [_port(PORT)]}
     from_apps = {"from": [{"podSelector": apps}], "ports": [_port(PORT)]}
     to_data = {"to": [{"podSelector": data}], "ports": [_port(PORT)]}
     to_gate = {"to": [_provider(cell, "gate")], "ports": [_port(port) for port in (80, 443, 8000, 8443)]}
@@ -35,7 +39,7 @@ def policies(spec: CloudSpec, cell: Cell) -> list[Manifest]:
         "closed": closed,
         "apps": _both(apps, [from_gate], [to_gate, *_to_outside(cell, *cell.outside_ports), to_data, *out]),
         "builds": _both(builds, [], out),
-        "data": _both(data, [from_gate, from_apps], [_dns(), *bundles]),
+        "data": _both(data, [from_gate, from_provider, from_apps], [_dns(), *bundles]),
     }
     return [
         {

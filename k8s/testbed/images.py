@@ -88,6 +88,16 @@ def present(place: Place) -> frozenset[str]:
     return _output(place, "images", "ls", "-q")
 
 
+def name_by_digest(place: Place, name: str) -> str:
+    """Give the image `name` (with a tag) the name "repository@sha256:…" too, as if it had been pulled by its digest."""
+    listed = subprocess.run((*place.ctr, "images", "ls", f"name=={name}"), check=True, capture_output=True, text=True)
+    digest = next(word for word in listed.stdout.split() if word.startswith("sha256:"))
+    named = f"{name.rpartition(':')[0]}@{digest}"
+    if named not in present(place):
+        subprocess.run((*place.ctr, "images", "tag", name, named), check=True, capture_output=True)
+    return named
+
+
 def ensure_pause(place: Place) -> None:
     """The image that holds a pod's namespaces open: one static program."""
     if PAUSE_IMAGE in present(place):

@@ -4,6 +4,7 @@ import random
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import httpx
@@ -59,8 +60,23 @@ class Api:
     def patch(self, path: str, body: Document) -> Document:
         return _document(self._call("PATCH", path, json=body))
 
-    def upload(self, path: str, bundle: BinaryIO, fields: Mapping[str, str]) -> Document:
-        return _document(self._call("POST", path, data=dict(fields), bundle=bundle))
+    def upload(
+        self, path: str, file: BinaryIO, fields: Mapping[str, str], *, name: str = "bundle", **params: str
+    ) -> Document:
+        """name: what the field is called that holds the zip."""
+        return _document(self._call("POST", path, data=dict(fields), params=params, upload=(name, file)))
+
+    @contextmanager
+    def fetching(self, path: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+        """The answer before its content was read; path: from the root. Raises Unreachable when it breaks off inside."""
+        try:
+            with self._http.stream("GET", f"{self.url}{path}", headers=dict(headers)) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise _refusal(answer)
+                yield answer
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
 
     def delete(self, path: str, **params: str | int) -> Document:
         return _document(self._call("DELETE", path, params=params))
@@ -86,15 +102,18 @@ class Api:
         except httpx.TransportError as error:
             raise Unreachable(f"The stream from {self.url} broke off: {error}", code="unreachable") from error
 
-    def _call(self, method: str, path: str, *, bundle: BinaryIO | None = None, **request: Any) -> httpx.Response:
+    def _call(
+        self, method: str, path: str, *, upload: tuple[str, BinaryIO] | None = None, **request: Any
+    ) -> httpx.Response:
         """One call, repeated under the same Idempotency-Key while nobody answers, so that it happens once at most."""
         headers = {} if method == "GET" else {"Idempotency-Key": str(uuid.uuid4())}
         until, tries = time.monotonic() + _PATIENCE_S, 0
         while True:
             tries += 1
-            if bundle is not None:
-                bundle.seek(0)
-                request["files"] = {"bundle": ("bundle.zip", bundle, "application/zip")}
+            if upload is not None:
+                name, file = upload
+                file.seek(0)
+                request["files"] = {name: (f"{name}.zip", file, "application/zip")}
             try:
                 answer = self._http.request(method, path, headers=headers, **request)
             except httpx.TransportError as error:

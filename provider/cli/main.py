@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from provider.cli import beginning, developing, installing, publishing, settings, signing_in
+from provider.cli import beginning, developing, installing, publishing, settings, signing_in, transferring
 from provider.cli.failures import Usage
 
 app = typer.Typer(
@@ -52,12 +52,14 @@ for _command in (
     settings.update,
     settings.rollback,
     installing.uninstall,
+    transferring.export,
 ):
     app.command()(_command)
 app.add_typer(developing.app, name="dev")
 app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(
     developing.exec_
 )
+app.command("import")(transferring.import_)
 app.command("open")(installing.open_)
 
 

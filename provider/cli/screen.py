@@ -1,8 +1,9 @@
 """What a command shows: lines for people as it goes, or one JSON document at its end and nothing else."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, BinaryIO
 
 from rich.console import Console
@@ -62,6 +63,17 @@ class Screen:
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
         with Progress(*columns, console=self._out, transient=True) as progress:
             yield progress.wrap_file(file, total=size_bytes, description=escape(_printable(text)))
+
+    @contextmanager
+    def receiving(self, size_bytes: int, done_bytes: int, text: str) -> Iterator[Callable[[int], object]]:
+        """A bar on a terminal; call what it gives with the number of bytes that came in."""
+        if not self.is_terminal:
+            yield lambda _: None
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+        with Progress(*columns, console=self._out, transient=True) as progress:
+            task = progress.add_task(escape(_printable(text)), total=size_bytes, completed=done_bytes)
+            yield partial(progress.advance, task)
 
     def document(self, data: Any) -> None:
         """The command's result for programs; shown in JSON mode only, exactly once."""

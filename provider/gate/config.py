@@ -26,6 +26,8 @@ DATA_HOSTS = ("localhost", *FORMER_DATA_HOSTS)
 class GateConfig:
     """home: FREEHOLD_HOME, run: FREEHOLD_RUN. addresses: where the public listens; bridge: the sandboxes' side, "" if none.
 
+    data_host: a name of this installation's own for data, "" if none.
+
     web, live, static: "address:port". certificate: a PEM file with chain and key; None: no https. Rates are requests per
     10 s: console_rate and ask_rate per client address (IPv6 ones too), host_rate per instance host. body_limit_bytes: the
     console's. asks_at_once: decisions that one thread of the proxy waits for at the same time.
@@ -39,6 +41,7 @@ class GateConfig:
     tls_port: int
     certificate: Path | None
     console_host: str
+    data_host: str
     web: str
     live: str
     static: str
@@ -84,6 +87,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> GateConfig:
         tls_port=int(environ.get("FREEHOLD_TLS_PORT", "8443")),
         certificate=certificate if certificate.exists() else None,
         console_host=urlsplit(console).hostname or "freehold.localhost",
+        data_host=environ.get("FREEHOLD_DATA_HOST", "").partition(":")[0].lower(),
         web=environ["FREEHOLD_WEB_ADDR"],
         live=environ["FREEHOLD_LIVE_ADDR"],
         static=environ.get("FREEHOLD_STATIC_ADDR", "127.0.0.1:8005"),
@@ -100,12 +104,16 @@ def render(config: GateConfig) -> str:
     paths = {"maps": config.folder, "pages": config.folder, "lua_file": HERE / "decide.lua"}
     paths |= {"data_lua_file": HERE / "data.lua"}
     values = vars(config) | paths | {"control_socket": config.control_socket, "inner_socket": config.inner_socket}
-    values |= {"privileges": _privileges(), "data_hosts": " ".join(DATA_HOSTS)}
+    values |= {"privileges": _privileges(), "data_hosts": " ".join(_data_hosts(config))}
     values["console_rules"] = _fill("console.cfg.template", values).strip()
     values["instance_rules"] = _fill("instances.cfg.template", values).rstrip()
     values["data_rules"] = _fill("data.cfg.template", values).rstrip()
     values["frontends"] = _frontends(config, values)
     return _fill("haproxy.cfg.template", values)
+
+
+def _data_hosts(config: GateConfig) -> list[str]:
+    return [*dict.fromkeys(host for host in (config.data_host, *DATA_HOSTS) if host)]
 
 
 def write(config: GateConfig) -> Path:

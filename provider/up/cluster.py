@@ -39,6 +39,8 @@ class Kubernetes:
         missing = [f"{name}={quote(str(value), safe='/:')}" for name, value in added.items() if name not in named]
         if "outside_port" not in named:
             missing += [f"outside_port={port}" for port in gate_ports]
+        if "trusted" not in named:
+            missing += [f"trusted={quote(str(home.path / name))}" for name in ("ca.pem", "sandbox-ca.pem")]
         return self.url + ("&" if "?" in self.url else "?") + "&".join(missing)
 
 

@@ -42,6 +42,25 @@ def pack(home: Path, uv: Path) -> str:
     return digest
 
 
+def install(packed: Path, store: Path, pointer: Path) -> str:
+    """Bring what was packed elsewhere (`packed`: a home of its own) into `store`, then say so in `pointer`.
+
+    Returns the digest. Safe to repeat and to interrupt. Raises KeyError or OSError where nothing was packed.
+    """
+    known = read(packed)
+    digest = known["digest"]
+    if not artifacts.path_of(store, digest).exists():
+        store.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=store) as scratch:
+            draft = Path(scratch) / "artifact"
+            shutil.copyfile(artifacts.path_of(packed / "store", digest), draft)
+            if artifacts.put(store, draft) != digest:
+                raise OSError(f"the data server's program in {packed} is damaged")
+    if not pointer.exists() or json.loads(pointer.read_text()) != known:
+        write_private(pointer, json.dumps(known).encode())
+    return digest
+
+
 def read(home: Path) -> dict[str, str]:
     """What was packed last: digest and stamp; empty before."""
     file = home / "data-program"

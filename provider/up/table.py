@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from k8s.naming import FORMER_DATA_HOSTS
 from provider import programs
 from provider.up import node, postgres, probes
 from provider.up.child import SOURCE
@@ -81,6 +82,8 @@ def settings(plan: Plan) -> dict[str, str]:
     }
     if plan.cluster:
         fixed["CLUSTER_URL"] = plan.cluster.complete(home, (plan.port, plan.tls_port))
+        # In a pod `localhost` is the pod itself, and curl takes no other address for names below it.
+        fixed["FREEHOLD_DATA_HOST"] = f"{FORMER_DATA_HOSTS[0]}:{plan.tls_port}"
     private = {"FREEHOLD_DB_PASSWORD", "FREEHOLD_DB_OWNER_PASSWORD"}  # inside DATABASE_URL, or nobody's business
     inherited = bare_environment(home) | policy | chosen
     return inherited | {n: v for n, v in plan.secrets.items() if n not in private} | fixed

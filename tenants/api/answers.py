@@ -200,6 +200,60 @@ class CollectionShape(serializers.Serializer[Any]):
     created_at = Moment()
 
 
+class ExportShape(serializers.Serializer[Any]):
+    """made_at: the instant that the zip shows. download: its address, null before it is made and once it has ended."""
+
+    id = Text()
+    operation = Text()
+    state = Text()
+    size_bytes = Number()
+    sha256 = Text(allow_null=True)
+    download = Text(allow_null=True)
+    made_at = Moment(allow_null=True)
+    ended_at = Moment(allow_null=True)
+    created_at = Moment()
+
+
+class FoundShape(serializers.Serializer[Any]):
+    """conflicts: how many of its keys or names are taken. items are a base's, files a drive's."""
+
+    name = Text()
+    items = Number(required=False)
+    files = Number(required=False)
+    bytes = Number()
+    conflicts = Number()
+
+
+class PreviewShape(serializers.Serializer[Any]):
+    """ignored: entries that mean nothing here. problems: items that cannot be stored; with any, nothing is imported."""
+
+    items = Number()
+    files = Number()
+    bytes = Number()
+    conflicts = Number()
+    bases = FoundShape(many=True)
+    drives = FoundShape(many=True)
+    ignored = serializers.ListField(child=Text())
+    problems = serializers.ListField(child=Text())
+
+
+class ReportOfImportShape(serializers.Serializer[Any]):
+    items = Number()
+    files = Number()
+    skipped = Number()
+    replaced = Number()
+
+
+class ImportShape(serializers.Serializer[Any]):
+    id = Text()
+    operation = Text(allow_null=True)
+    state = Text(allow_null=True)
+    conflicts = Text(allow_null=True)
+    preview = PreviewShape()
+    report = ReportOfImportShape(allow_null=True)
+    created_at = Moment()
+
+
 class DataKeyShape(serializers.Serializer[Any]):
     id = Text()
     name = Text()
@@ -307,6 +361,7 @@ class OperationShape(serializers.Serializer[Any]):
     state = Text()
     instance = Text(allow_null=True)
     revision = Text(allow_null=True)
+    collection = Text(allow_null=True)
     steps = StepShape(many=True)
     error = Text(allow_null=True)
     created_at = Moment()

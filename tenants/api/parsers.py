@@ -5,16 +5,25 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from django.conf import settings
+from django.http import HttpRequest
 from rest_framework import status
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.utils.json import strict_constant
+
+FORM_OVERHEAD_BYTES = 64 * 1024
 
 
 class TooLarge(APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_detail = "The request is too large."
     default_code = "too_large"
+
+
+def check_length(request: HttpRequest, limit_bytes: int, what: str) -> None:
+    """Before a byte of an upload is read. Raises TooLarge."""
+    if int(request.META.get("CONTENT_LENGTH") or 0) > limit_bytes + FORM_OVERHEAD_BYTES:
+        raise TooLarge(f"{what} has at most {limit_bytes // 1024**2} MiB.")
 
 
 class JSONParser(BaseParser):

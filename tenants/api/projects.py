@@ -19,7 +19,7 @@ from tenants.api.answers import (
     page_of,
 )
 from tenants.api.base import Endpoint, person
-from tenants.api.parsers import TooLarge
+from tenants.api.parsers import check_length
 from tenants.api.requests import NewProject, NewRelease, NewRevision, ProjectChanges, ReleaseChanges
 from tenants.api.shapes import (
     adoption_document,
@@ -31,8 +31,6 @@ from tenants.api.shapes import (
 from tenants.services import projects, publish, releases
 from tenants.services.adoption import adoption_of
 from tenants.services.idempotency import Answer
-
-FORM_OVERHEAD_BYTES = 64 * 1024
 
 
 class Projects(Endpoint):
@@ -122,7 +120,7 @@ class Revisions(Endpoint):
         own copy there unless `install` is false."""
         user = person(request)
         app = access.project_for(user, slug)
-        _check_length(request)
+        check_length(request, settings.BUNDLE_LIMIT_MIB * 1024**2, "A bundle")
         sent = self.body(request, NewRevision)
         upload = publish.accept_upload(sent["bundle"])
         as_of, is_to_run = sent.get("as_of"), sent["install"]
@@ -187,10 +185,3 @@ class OneRelease(Endpoint):
         return self.once(
             request, lambda: Answer(200, own_release_document(releases.change_release(user, release, **sent)))
         )
-
-
-def _check_length(request: Request) -> None:
-    """Before a byte of it is read."""
-    limit = settings.BUNDLE_LIMIT_MIB * 1024 * 1024 + FORM_OVERHEAD_BYTES
-    if int(request.META.get("CONTENT_LENGTH") or 0) > limit:
-        raise TooLarge(f"A bundle has at most {settings.BUNDLE_LIMIT_MIB} MiB.")

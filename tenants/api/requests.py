@@ -56,6 +56,19 @@ class NewInstance(Strict):
     collection = serializers.CharField(max_length=40, required=False)
 
 
+class NewImport(Strict):
+    """archive: a zip. conflicts: what to do with keys and file names that are taken: fail, skip or replace."""
+
+    archive = serializers.FileField(max_length=500)
+    conflicts = serializers.CharField(max_length=10, required=False, default="fail")
+
+
+class ImportChoice(Strict):
+    """conflicts: fail, skip or replace."""
+
+    conflicts = serializers.CharField(max_length=10, required=False, default="fail")
+
+
 class Named(Strict):
     name = serializers.CharField(max_length=60)
 

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from apps_catalog.models import App, AppReport, Release, Revision
-from tenants.models import ApiToken, Cloud, Collection, DataKey, Instance, Operation, Quota, User
+from tenants.models import ApiToken, Cloud, Collection, DataKey, Export, Import, Instance, Operation, Quota, User
 from tenants.representation import instance_document, moment, operation_document, revision_document
 from tenants.services.adoption import Adoption
 from tenants.services.instances import InstallPlan
@@ -78,6 +78,36 @@ def collection_document(collection: Collection) -> Document:
 
 def data_key_document(key: DataKey) -> Document:
     return {"id": key.pk, "name": key.name, "prefix": key.prefix, "created_at": moment(key.created_at)}
+
+
+def export_document(export: Export) -> Document:
+    """`export` with its operation. download: where the zip is, while it is; any range of it can be asked for."""
+    there = bool(export.sha256) and export.ended_at is None
+    path = f"/api/v1/collections/{export.collection_id}/exports/{export.pk}/download/"
+    return {
+        "id": export.pk,
+        "operation": export.operation_id,
+        "state": export.operation.state,
+        "size_bytes": export.size_bytes,
+        "sha256": export.sha256 or None,
+        "download": path if there else None,
+        "made_at": moment(export.made_at),
+        "ended_at": moment(export.ended_at),
+        "created_at": moment(export.created_at),
+    }
+
+
+def import_document(row: Import) -> Document:
+    """`row` with its operation, null while the archive was only looked at."""
+    return {
+        "id": row.pk,
+        "operation": row.operation_id,
+        "state": row.operation.state if row.operation else None,
+        "conflicts": row.conflicts or None,
+        "preview": row.preview,
+        "report": row.report,
+        "created_at": moment(row.created_at),
+    }
 
 
 def _medium(app: App, number: int, item: dict[str, str]) -> Document:

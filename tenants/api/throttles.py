@@ -31,6 +31,13 @@ class SignUps(_Polite):
     rate = "120/min"
 
 
+class Transfers(_Polite):
+    """Per address: each reads or writes a whole collection."""
+
+    scope = "transfers"
+    rate = "120/min"
+
+
 class SignIns(_Polite):
     """Per address."""
 

@@ -2,7 +2,17 @@
 
 from django.urls import path
 
-from tenants.api import accounts, catalog, clouds, collections, instances, operator_apps, projects, updates
+from tenants.api import (
+    accounts,
+    catalog,
+    clouds,
+    collections,
+    instances,
+    operator_apps,
+    projects,
+    transfers,
+    updates,
+)
 
 urlpatterns = [
     path("accounts/", accounts.Accounts.as_view()),
@@ -26,6 +36,12 @@ urlpatterns = [
     path("collections/<slug:collection_id>/", collections.OneCollection.as_view()),
     path("collections/<slug:collection_id>/keys/", collections.DataKeys.as_view()),
     path("collections/<slug:collection_id>/keys/<slug:key_id>/", collections.OneDataKey.as_view()),
+    path("collections/<slug:collection_id>/exports/", transfers.Exports.as_view()),
+    path("collections/<slug:collection_id>/exports/<slug:export_id>/", transfers.OneExport.as_view()),
+    path("collections/<slug:collection_id>/imports/", transfers.Imports.as_view()),
+    path("collections/<slug:collection_id>/imports/<slug:import_id>/", transfers.OneImport.as_view()),
+    path("collections/<slug:collection_id>/imports/<slug:import_id>/apply/", transfers.Apply.as_view()),
+    path("collections/<slug:collection_id>/wipe/", transfers.Wipe.as_view()),
     path("operator/apps/reviews/", operator_apps.Reviews.as_view()),
     path("operator/apps/reviews/<slug:release_id>/approve/", operator_apps.Approve.as_view()),
     path("operator/apps/reviews/<slug:release_id>/refuse/", operator_apps.Refuse.as_view()),

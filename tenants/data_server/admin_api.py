@@ -8,8 +8,11 @@
 | DELETE `/collections/{id}` | with all data |
 | POST `/collections/{id}/wipe` | all data, not the collection |
 | DELETE `/collections/{id}/bases/{name}`, `…/drives/{name}` | |
+| `/collections/{id}/bases/{name}/…`, `…/drives/{name}/…` | as apps are answered below `/v1/{id}/{name}/` |
+| GET `…/drives/{name}/folder?prefix=&last=&limit=` | `{"entries": [{name, type, bytes, stored}], "last": … or null}` |
+| POST `…/drives/{name}/rename` | `{"from", "to"}` |
 | GET, PUT `/quota` | `{"limit_bytes": n or null}` → `{limit_bytes, used_bytes}` |
-| POST `/collections/{id}/exports` | 201 `{id, size_bytes, made}`; it is as of now |
+| POST `/collections/{id}/exports` | 201 `{id, size_bytes, made}`; it is as of now. DELETE ends all of the collection |
 | GET, HEAD `/exports/{id}` | the zip, any range; DELETE ends it |
 | POST `/collections/{id}/imports` | a zip → 201, the preview |
 | POST `…/imports/{id}/apply` | `{"conflicts": "skip", "replace" or "fail"}` → `{items, files, skipped, replaced}` |
@@ -23,7 +26,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tenants.data_server import documents, importing, inspection, keys, wire
+from tenants.data_server import contents, documents, folders, importing, inspection, keys, wire
 from tenants.data_server.collection import Collection
 from tenants.data_server.errors import Gone, NotAllowed, NotFound, Refused, Unauthorized
 from tenants.data_server.exporting import Export, Exports
@@ -32,6 +35,7 @@ from tenants.data_server.wire import Answer, BodyTooLarge, Disconnected, Receive
 
 log = logging.getLogger(__name__)
 _BODY_BYTES = 1024 * 1024
+_ENTRIES = 1000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -74,6 +78,10 @@ class AdminApp:
                 return wire.reply(200, {"collections": shown})
             case ["collections", project_id]:
                 return await self._collection(request, project_id)
+            case ["collections", project_id, "bases" | "drives" as table, name, _, *_]:
+                # The rest as it was sent: keys may hold slashes.
+                rest = request.raw_path.split(b"/", 5)[5]
+                return await self._contents(request, project_id, table, name, rest)
             case ["collections", project_id, *rest]:
                 return await self._inside(request, project_id, rest)
             case ["exports", export_id]:
@@ -106,9 +114,20 @@ class AdminApp:
             shown = _shown(project_id, self.registry.names()[project_id])
             return wire.reply(200, shown | await inspection.describe(collection))
 
+    async def _contents(self, request: Request, project_id: str, table: str, name: str, rest: bytes) -> Answer:
+        if table == "drives" and rest in (b"folder", b"rename"):
+            with self.registry.using(project_id) as collection:
+                return await (_look if rest == b"folder" else _rename)(request, collection, contents.check_name(name))
+        if contents.is_of_base(rest) != (table == "bases"):
+            raise NotFound("Not found")
+        return await contents.answer(self.registry, request, project_id, name, rest)
+
     async def _inside(self, request: Request, project_id: str, rest: list[str]) -> Answer:
         if rest == ["exports"]:
-            _allow(request, "POST")
+            _allow(request, "POST", "DELETE")
+            if request.method == "DELETE":
+                self.exports.end_of(project_id)
+                return wire.reply(200, {"id": project_id})
             release, collection = self.registry.enter(project_id)
             export = await self.exports.make(collection, project_id, release)
             return wire.reply(201, {"id": export.id, "size_bytes": export.size_bytes, "made": export.made})
@@ -135,6 +154,26 @@ class AdminApp:
         if export is None:
             raise Gone("This export has ended: make a new one")
         return _send_export(request, export)
+
+
+async def _look(request: Request, collection: Collection, drive: str) -> Answer:
+    _allow(request, "GET")
+    asked = request.parameters()
+    limit = asked.get("limit", str(_ENTRIES))
+    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= _ENTRIES):
+        raise Refused(f"limit must be a whole number from 1 to {_ENTRIES}")
+    found = await folders.look(collection, drive, asked.get("prefix", ""), asked.get("last", ""), int(limit))
+    return wire.reply(200, found)
+
+
+async def _rename(request: Request, collection: Collection, drive: str) -> Answer:
+    _allow(request, "POST")
+    body = await _object(request)
+    old, new = body.get("from"), body.get("to")
+    if not isinstance(old, str) or not isinstance(new, str):
+        raise Refused("from and to must be names of files")
+    await folders.rename(collection, drive, old, new)
+    return wire.reply(200, {"name": new})
 
 
 def _send_export(request: Request, export: Export) -> Answer:

@@ -3,7 +3,7 @@
 import logging
 import time
 
-from tenants.data_server import base_api, drive_api, keys, wire
+from tenants.data_server import contents, keys, wire
 from tenants.data_server.errors import NotFound, Refused, Unauthorized
 from tenants.data_server.registry import Registry
 from tenants.data_server.wire import Answer, BodyTooLarge, Disconnected, Receive, Request, Scope, Send
@@ -12,7 +12,6 @@ log = logging.getLogger(__name__)
 # Browser code of an app comes by these, with the gate's token in place of a key.
 _BROWSER = {b"base": b"/__space/v0/base", b"drive": b"/__space/v0/drive"}
 _TOKEN_HEADER = b"x-freehold-data-token"
-_NAME_BYTES = 255
 _OPEN_TO_PAGES = [(b"access-control-allow-origin", b"*")]
 _PREFLIGHT = [
     (b"access-control-allow-methods", b"GET, HEAD, PUT, POST, PATCH, DELETE"),
@@ -61,30 +60,9 @@ class DataApp:
             raise NotFound("Not found")
         _, _, project, name, rest = segments
         project_id = self._admitted(request, wire.decode(project), rest, by_browser=kind is not None)
-        is_base = rest == b"query" or rest.split(b"/", 1)[0] == b"items"
-        if kind is not None and is_base != (kind == b"base"):
+        if kind is not None and contents.is_of_base(rest) != (kind == b"base"):
             raise NotFound("Not found")
-        return await self._in_collection(request, project_id, check_name(wire.decode(name)), rest, is_base)
-
-    async def _in_collection(self, request: Request, project_id: str, name: str, rest: bytes, is_base: bool) -> Answer:
-        release, collection = self.registry.enter(project_id)
-        try:
-            if is_base:
-                answer = await base_api.answer(request, collection, name, rest)
-            else:
-                answer = await drive_api.answer(request, collection, project_id, name, rest)
-        except BaseException:
-            release()
-            raise
-        inner = answer.close
-
-        def close() -> None:
-            if inner is not None:
-                inner()
-            release()
-
-        answer.close = close
-        return answer
+        return await contents.answer(self.registry, request, project_id, wire.decode(name), rest)
 
     def _admitted(self, request: Request, project_id: str, rest: bytes, *, by_browser: bool) -> str:
         """The collection to work on. Raises Unauthorized."""
@@ -104,12 +82,3 @@ class DataApp:
         if not self.registry.knows(grant.project_id, grant.instance_id):
             raise Unauthorized
         return grant.project_id
-
-
-def check_name(name: str) -> str:
-    """Of a base or drive: one segment of a path, and of a file in an export. Raises Refused."""
-    if name in ("", ".", "..") or "/" in name or "\\" in name or not all(c.isprintable() for c in name):
-        raise Refused(f"'{name[:50]}' cannot be the name of a base or drive")
-    if len(name.encode()) > _NAME_BYTES - len(".json"):
-        raise Refused("The name of a base or drive may be 250 bytes long")
-    return name

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tenants.data_server import drives
-from tenants.data_server.app import check_name
+from tenants.data_server.contents import check_name
 from tenants.data_server.errors import Refused
 from tenants.data_server.exporting import MANIFEST
 

@@ -5,6 +5,7 @@ from tenants.models.gate import AppSignIn, GateChange, GateChangeKind, RevokedSe
 from tenants.models.instances import HOLDING_COMPUTE, Instance, InstanceMicro, Wanted
 from tenants.models.operations import Event, Operation, OperationKind, OperationStep
 from tenants.models.people import RetiredHandle, User
+from tenants.models.transfers import Export, Import
 
 __all__ = [
     "HOLDING_COMPUTE",
@@ -16,9 +17,11 @@ __all__ = [
     "DataKey",
     "DataServer",
     "Event",
+    "Export",
     "GateChange",
     "GateChangeKind",
     "IdempotencyRecord",
+    "Import",
     "Installation",
     "Instance",
     "InstanceMicro",

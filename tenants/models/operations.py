@@ -8,6 +8,7 @@ from django.db import models
 from apps_catalog.identifiers import new_id
 from apps_catalog.models import Revision
 from tenants.models.clouds import Cloud
+from tenants.models.data import Collection
 from tenants.models.instances import Instance
 from tenants.states import WorkState
 
@@ -26,6 +27,9 @@ class OperationKind(models.TextChoices):
     ROLLBACK = "rollback"
     REMOVE = "remove"
     BUILD = "build"
+    EXPORT = "export"
+    IMPORT = "import"
+    WIPE = "wipe"
 
 
 class Operation(models.Model):
@@ -36,6 +40,9 @@ class Operation(models.Model):
     cloud = models.ForeignKey(Cloud, on_delete=models.PROTECT, related_name="operations")
     instance = models.ForeignKey(Instance, on_delete=models.PROTECT, null=True, blank=True, related_name="operations")
     revision = models.ForeignKey(Revision, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    collection = models.ForeignKey(
+        Collection, on_delete=models.SET_NULL, null=True, blank=True, related_name="operations"
+    )
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
     # The generation of the instance (or cloud) that this operation waits for.
     generation = models.PositiveBigIntegerField(default=1)

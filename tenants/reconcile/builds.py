@@ -5,6 +5,8 @@ from dataclasses import asdict
 
 from django.db import transaction
 
+from apps_catalog.blueprint import spacefile_of
+from apps_catalog.build import plan
 from apps_catalog.models import Revision
 from k8s.errors import ClusterError, NotFound, Temporary
 from k8s.specs import JobPhase, JobStatus
@@ -37,6 +39,9 @@ def reconcile(revision_id: str) -> list[str]:
 
 def _step(cloud: Cloud, revision: Revision, operation: Operation) -> None:
     try:
+        if not plan(spacefile_of(revision)):
+            _without_a_job(cloud, revision, operation)
+            return
         if revision.state == RevisionState.QUEUED and not _claim(cloud, revision):
             return
         steps.start(operation, "build")
@@ -52,6 +57,14 @@ def _step(cloud: Cloud, revision: Revision, operation: Operation) -> None:
             _failed(cloud, revision, operation, str(error))
     except ClusterError as error:
         _failed(cloud, revision, operation, str(error))
+
+
+@transaction.atomic
+def _without_a_job(cloud: Cloud, revision: Revision, operation: Operation) -> None:
+    """All its micros are images: there is nothing to build."""
+    if revision.state == RevisionState.QUEUED:
+        move(revision, RevisionState.BUILDING)
+    _ready(revision, operation, JobStatus(revision.pk, cloud.pk, JobPhase.SUCCEEDED))
 
 
 @transaction.atomic

@@ -12,12 +12,12 @@ from django.utils import timezone
 
 from k8s.errors import ClusterError, Temporary
 from tenants import steps
-from tenants.models import Cloud, DataServer, Operation, OperationKind
+from tenants.models import Cloud, DataServer, Event, Operation, OperationKind
 from tenants.reconcile import cluster, erasure, farewell
 from tenants.states import CloudState, DataServerState, InstanceState, WorkState
 
 log = logging.getLogger(__name__)
-LOOK_AGAIN_S = 2.0
+LOOK_AGAIN_S, LOOK_AGAIN_SLOWLY_S = 2.0, 30.0
 SLOW = timedelta(minutes=5)
 _LOOKED_AFTER = timedelta(hours=1)
 
@@ -77,22 +77,37 @@ def _erase(cloud: Cloud, operation: Operation) -> bool:
     there = cluster.of(cloud.cell_id)
     there.delete_cloud(cloud.pk)
     if there.cloud_exists(cloud.pk):
-        steps.start(operation, "erase", _waiting(cloud, operation))
-        due = timezone.now() + timedelta(seconds=LOOK_AGAIN_S)
+        is_slow = _is_slow(operation)
+        steps.start(operation, "erase", _held(cloud) if is_slow else "The cluster is removing it.")
+        due = timezone.now() + timedelta(seconds=LOOK_AGAIN_SLOWLY_S if is_slow else LOOK_AGAIN_S)
         Operation.objects.filter(pk=operation.pk).update(not_before=due)
         return False
     with transaction.atomic():
+        if cloud.state_reason:
+            Event.record(cloud, before="stuck", after="gone")
+            Cloud.objects.filter(pk=cloud.pk).update(state_reason="")
         steps.finish(operation, "erase")
         steps.start(operation, "account")
     return True
 
 
-def _waiting(cloud: Cloud, operation: Operation) -> str:
+def _is_slow(operation: Operation) -> bool:
     step = operation.steps.get(name="erase")
-    if step.started_at is None or timezone.now() - step.started_at < SLOW:
-        return "The cluster is removing it."
-    log.warning("cloud_stuck cloud=%s namespace=%s", cloud.pk, cloud.namespace)
-    return f"The cluster has not finished for a long time; an operator must see what holds {cloud.namespace}."
+    return step.started_at is not None and timezone.now() - step.started_at >= SLOW
+
+
+def _held(cloud: Cloud) -> str:
+    """What the cluster says holds the namespace. Nothing is forced; each cause is an event once, for operators."""
+    why = cluster.of(cloud.cell_id).what_holds(cloud.pk)
+    reason = f"The cluster has not finished for a long time; an operator must see what holds {cloud.namespace}"
+    reason = f"{reason}: {why}." if why else f"{reason}."
+    if cloud.state_reason != reason:
+        log.warning("cloud_stuck cloud=%s namespace=%s why=%s", cloud.pk, cloud.namespace, why)
+        with transaction.atomic():
+            Event.record(cloud, before=cloud.state, after="stuck", reason=reason)
+            Cloud.objects.filter(pk=cloud.pk).update(state_reason=reason)
+        cloud.state_reason = reason
+    return reason
 
 
 def look_after() -> None:

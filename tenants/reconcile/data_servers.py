@@ -169,6 +169,8 @@ def _observed(server: DataServer) -> InstanceStatus | None:
 
 def _apply(server: DataServer, spec: InstanceSpec) -> None:
     there = cluster.of(server.cloud.cell_id)
+    if spec.replicas:  # an older version's namespace has neither the policies nor the room
+        there.ensure_cloud(cloud_spec(server.cloud))
     try:
         there.apply_instance(spec)
     except NotFound:

@@ -5,7 +5,8 @@ from django.conf import settings
 from apps_catalog.blueprint import PROCESS, Part, blueprint_of, spacefile_of
 from apps_catalog.build import plan
 from apps_catalog.models import Revision
-from k8s.specs import BuildMicro, BuildSpec, CloudSpec, InstanceSpec, Limits, MicroKind, MicroSpec, VolumeSpec
+from k8s.naming import FORMER_DATA_HOSTS
+from k8s.specs import BuildMicro, BuildSpec, CloudSpec, InstanceSpec, Limits, MicroKind, MicroSpec, Role, VolumeSpec
 from tenants.addresses import authority
 from tenants.data_secrets import cloud_secrets
 from tenants.data_server import keys
@@ -47,6 +48,7 @@ def instance_spec(instance: Instance) -> InstanceSpec:
         micros=tuple(_micro(instance, part, size_of_part(part, size)) for part in blueprint.parts),
         volume=volume,
         restart=instance.restart,
+        gate_hosts=_gate_hosts(),
     )
 
 
@@ -78,7 +80,14 @@ def data_server_spec(server: DataServer, program: str) -> InstanceSpec:
         host=f"{server.pk}.invalid",  # it has no address of its own
         micros=(micro,),
         volume=VolumeSpec("/data", max(cloud.quota.storage_mib, SMALLEST_VOLUME_MIB)),
+        role=Role.DATA,
     )
+
+
+def _gate_hosts() -> tuple[str, ...]:
+    """The data address, unless every sandbox knows it by itself."""
+    host = settings.DATA_HOST.partition(":")[0]
+    return (host,) if settings.DATA_SERVERS and host not in ("localhost", *FORMER_DATA_HOSTS) else ()
 
 
 def derived_key(collection: Collection) -> str:
@@ -114,6 +123,7 @@ def _micro(instance: Instance, part: Part, size: Size) -> MicroSpec:
         python_path=part.python_path,
         env=_environment(instance, part) if process else {},
         limits=Limits(size.cpu_millis, size.memory_mib) if process else Limits(),
+        image=part.image,
     )
 
 
@@ -131,7 +141,9 @@ def _environment(instance: Instance, part: Part) -> dict[str, str]:
 
 
 def _data_environment(instance: Instance) -> dict[str, str]:
-    """How the former platform's clients find the instance's collection."""
+    """How the former platform's clients find the instance's collection; nothing where no server would answer them."""
+    if not settings.DATA_SERVERS:
+        return {}
     collection = Collection.objects.filter(instance=instance).first()
     if collection is None:
         return {}

@@ -20,6 +20,7 @@ from tenants.models import (
     SignInCode,
 )
 from tenants.reconcile import again
+from tenants.reconcile import transfers as transfer_rows
 from tenants.reconcile.clouds import LIVING, MAKING
 from tenants.reconcile.data_servers import unsettled as data_server_rows
 from tenants.states import CloudState, InstanceState, RevisionState
@@ -55,6 +56,12 @@ def data_servers() -> list[str]:
 def builds() -> list[str]:
     due = Operation.objects.filter(_due(), kind=OperationKind.BUILD, revision__isnull=False)
     return list(due.order_by("created_at").values_list("revision_id", flat=True)[:AT_ONCE])
+
+
+def transfers() -> list[str]:
+    due = Operation.objects.filter(_due(), kind__in=transfer_rows.KINDS, cloud__state=CloudState.ACTIVE)
+    due |= Operation.objects.filter(_due(), kind__in=transfer_rows.KINDS, collection__isnull=True)
+    return list(due.order_by("created_at").values_list("pk", flat=True)[:AT_ONCE])
 
 
 def placements() -> list[str]:

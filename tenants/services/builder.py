@@ -10,6 +10,7 @@ from tenants.errors import Conflict, Refused
 from tenants.live import announce
 from tenants.models import Cloud, Instance, Operation, OperationKind
 from tenants.services import quota
+from tenants.services.images import require_runnable
 from tenants.services.instances import INSTALL_STEPS, lock, moved, require_still, write_instance
 from tenants.services.updates import move_to, needs_after
 from tenants.sizes import Size, columns, needs_of
@@ -61,6 +62,7 @@ def _is_overtaken(revision: Revision) -> bool:
 
 def _place(cloud: Cloud, revision: Revision) -> Operation | None:
     """None where the very same already runs: nothing has to be started for what was pushed unchanged."""
+    require_runnable(blueprint_of(revision), cloud.cell_id, "revision")
     copy = builder_instance_of(revision.app)
     if copy is None:
         return _install(cloud, revision)

@@ -10,12 +10,13 @@ from tenants.live import announce
 from tenants.models import Cloud, Collection, DataKey, DataServer, Instance, User
 from tenants.reconcile.specs import derived_key
 from tenants.services import quota
-from tenants.states import CollectionState, move
+from tenants.states import CloudState, CollectionState, InstanceState, move
 from tenants.tasks import enqueue_data_server
 
 NAME_LIMIT = 60
 COLLECTIONS_LIMIT = 1000
 KEYS_LIMIT = 100
+_LEAVING = (InstanceState.REMOVING, InstanceState.REMOVED)
 
 
 @transaction.atomic
@@ -32,7 +33,7 @@ def create_collection(actor: User, name: str) -> Collection:
 def rename_collection(actor: User, collection: Collection, name: str) -> Collection:
     """Raises Refused naming the field."""
     checked = _name(name)
-    locked = _lock(collection)
+    locked = lock_collection(collection)
     if locked.name != checked:
         locked.name = checked
         locked.save(update_fields=["name"])
@@ -46,7 +47,7 @@ def remove_collection(actor: User, collection: Collection) -> Collection:
 
     Raises Conflict for the collection of an app that is installed.
     """
-    locked = _lock(collection, removing=True)
+    locked = lock_collection(collection, removing=True)
     if locked.instance_id is not None:
         raise Conflict("collection_in_use", "An app uses it: remove the app, and its data with it.")
     if locked.state == CollectionState.ACTIVE:
@@ -58,7 +59,7 @@ def remove_collection(actor: User, collection: Collection) -> Collection:
 def create_key(actor: User, collection: Collection, name: str) -> tuple[DataKey, str]:
     """A key to the whole collection, and its text, which is never shown again."""
     checked = _name(name)
-    locked = _lock(collection)
+    locked = lock_collection(collection)
     if locked.keys.count() >= KEYS_LIMIT:
         raise Conflict("too_many_keys", f"A collection has at most {KEYS_LIMIT} keys.")
     text = keys.new_key(locked.project_id)
@@ -75,7 +76,7 @@ def create_key(actor: User, collection: Collection, name: str) -> tuple[DataKey,
 @transaction.atomic
 def revoke_key(actor: User, collection: Collection, key: DataKey) -> None:
     """The gate refuses it within seconds. Again: nothing more."""
-    locked = _lock(collection)
+    locked = lock_collection(collection)
     if locked.keys.filter(pk=key.pk).delete()[0]:
         _changed(locked.cloud)
 
@@ -95,6 +96,29 @@ def give_collection(cloud: Cloud, instance: Instance, collection_id: str | None)
     collection.generation = _changed(cloud)
     collection.save()
     return collection
+
+
+def give_missing_collections() -> int:
+    """To instances from before there were collections; returns to how many. Safe to repeat and to interrupt.
+
+    Nothing is restarted for it: an app gets its key with its next restart or update.
+    """
+    missing = Instance.objects.filter(collection__isnull=True).exclude(state__in=_LEAVING)
+    there = missing.filter(cloud__state__in=(CloudState.CREATING, CloudState.ACTIVE))
+    return sum(_give_missing(pk, cloud_id) for pk, cloud_id in there.values_list("pk", "cloud_id"))
+
+
+@transaction.atomic
+def _give_missing(instance_id: str, cloud_id: str) -> int:
+    try:
+        cloud = quota.lock(cloud_id)
+    except Conflict:  # it was closed in between
+        return 0
+    rows = Instance.objects.filter(pk=instance_id, collection__isnull=True).exclude(state__in=_LEAVING)
+    instance = rows.first()
+    if instance is not None:
+        give_collection(cloud, instance, None)
+    return int(instance is not None)
 
 
 def kept_collection(cloud: Cloud, collection_id: str) -> Collection:
@@ -125,7 +149,7 @@ def _remove(collection: Collection, actor: User) -> None:
     move(collection, CollectionState.REMOVING, actor=actor.pk, generation=_changed(collection.cloud))
 
 
-def _lock(collection: Collection, *, removing: bool = False) -> Collection:
+def lock_collection(collection: Collection, *, removing: bool = False) -> Collection:
     """Clouds before collections, everywhere. Raises Conflict for one that is being removed, unless that is expected."""
     quota.lock(collection.cloud_id)
     locked: Collection = (

@@ -18,6 +18,7 @@ from tenants.models import Cloud, Instance, InstanceMicro, Operation, OperationK
 from tenants.reconcile import versions
 from tenants.services import quota
 from tenants.services.collections import give_collection, kept_collection, take_collection
+from tenants.services.images import require_runnable
 from tenants.sizes import Size, columns, needs_of
 from tenants.states import InstanceState, move
 from tenants.tasks import enqueue_instance
@@ -79,6 +80,7 @@ def plan_install(
         field = "release" if release_id else "channel"
         raise Refused("no_release", "The app has no such release to install.", field=field)
     blueprint = blueprint_of(release.revision)
+    require_runnable(blueprint, access.cloud_of(actor).cell_id, "release")
     return InstallPlan(
         app=app,
         release=release,

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
 from apps_catalog import bundles, discovery, erasing
-from apps_catalog.blueprint import spacefile_of
+from apps_catalog.blueprint import blueprint_of, spacefile_of
 from apps_catalog.discovery import Discovery, DiscoveryErrors
 from apps_catalog.identifiers import random_letters
 from apps_catalog.models import App, Channel, Placement, Release, Review, Revision
@@ -20,6 +20,7 @@ from tenants.errors import Conflict, Refused
 from tenants.live import announce
 from tenants.models import Event, Operation, OperationKind, User
 from tenants.services import listing, pictures, quota
+from tenants.services.images import require_runnable
 from tenants.services.releases import check_notes
 from tenants.states import RevisionState
 from tenants.tasks import enqueue_build, enqueue_placement, enqueue_spread
@@ -174,6 +175,7 @@ def publish_release(
         raise Refused("unknown_revision", "The project has no such revision.", field="revision")
     if revision.state != RevisionState.READY:
         raise Refused("revision_not_ready", f"The revision is {revision.state}, not ready.", field="revision")
+    require_runnable(blueprint_of(revision), settings.DEFAULT_CELL, "revision")
     if channel not in Channel.values:
         raise Refused("invalid_channel", f"Channels are {' and '.join(Channel.values)}.", field="channel")
     check_notes(notes)

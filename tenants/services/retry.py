@@ -2,7 +2,8 @@
 
 from tenants.errors import Conflict
 from tenants.models import Operation, OperationKind, User
-from tenants.services import clouds, instances, publish
+from tenants.reconcile.transfers import KINDS as TRANSFERS
+from tenants.services import clouds, instances, publish, transfers
 from tenants.states import WorkState
 
 
@@ -19,6 +20,8 @@ def retry_operation(actor: User, operation: Operation) -> Operation:
         return instances.remove_instance(actor, row, delete_data=row.delete_data)
     if operation.kind == OperationKind.BUILD and operation.revision is not None:
         return publish.retry_revision(actor, operation.revision.app, operation.revision)[1]
+    if operation.kind in TRANSFERS:
+        return transfers.retry_transfer(actor, operation)
     if operation.instance is not None:
         return instances.restart_instance(actor, operation.instance)
     raise Conflict("not_repeatable", "This cannot be tried again.")
@@ -26,5 +29,10 @@ def retry_operation(actor: User, operation: Operation) -> Operation:
 
 def _newer(operation: Operation) -> bool:
     """Whether the same thing has been worked on since."""
-    about = {"cloud": operation.cloud, "instance": operation.instance, "revision": operation.revision}
+    about: dict[str, object] = {
+        "cloud": operation.cloud,
+        "instance": operation.instance,
+        "revision": operation.revision,
+        "collection": operation.collection,
+    }
     return Operation.objects.filter(created_at__gt=operation.created_at, **about).exists()

@@ -12,6 +12,7 @@ from apps_catalog.services import newest_release, releases_of
 from tenants.errors import Conflict, Refused
 from tenants.models import Instance, Operation, OperationKind, Quota, User
 from tenants.services import quota
+from tenants.services.images import require_runnable
 from tenants.services.instances import bring_up, lock, require_still
 from tenants.sizes import columns, needs_of, size_of
 from tenants.states import InstanceState
@@ -76,6 +77,7 @@ def update_instance(
     plan = plan_update(locked, release_id)
     if plan is None:
         raise Refused("up_to_date", "There is no newer version.", field="release")
+    require_runnable(blueprint_of(plan.release.revision), cloud.cell_id, "release")
     open_demands = [demand for demand in plan.demands if demand.key not in consent]
     if open_demands:
         raise Refused(

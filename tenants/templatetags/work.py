@@ -38,6 +38,9 @@ _TITLES = {
     "rollback": "Going back",
     "remove": "Removing",
     "build": "Building",
+    "export": "Exporting",
+    "import": "Importing",
+    "wipe": "Wiping",
 }
 
 

@@ -18,6 +18,7 @@ from tenants.services import idempotency
 from tenants.services.contents import contents_of
 from tenants.views.forms import CollectionForm, DataKeyForm
 from tenants.views.person import person, show, tell
+from tenants.views.transfers import transfers_of
 
 
 @never_cache
@@ -106,6 +107,7 @@ def remove(request: HttpRequest, collection_id: str) -> HttpResponse:
 
 def _page(request: HttpRequest, row: Collection, form: DataKeyForm, *, status: int = 200, **shown: str) -> HttpResponse:
     context = {"collection": row, "contents": contents_of(row), "keys": list(row.keys.all()), "form": form, **shown}
+    context |= transfers_of(person(request), row)
     return render(request, "tenants/collection.html", context, status=status)
 
 

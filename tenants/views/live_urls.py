@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from tenants.views import live, live_logs
+from tenants.views import downloads, live, live_logs
 
 console = [
     path("cloud/events/", live.cloud_events, name="cloud_events"),
@@ -12,6 +12,9 @@ console = [
     path("projects/<slug:slug>/events/", live.project_events, name="project_events"),
     path("projects/<slug:slug>/revisions/<str:revision_id>/events/", live.revision_events, name="revision_events"),
     path("projects/<slug:slug>/revisions/<str:revision_id>/logs/", live_logs.revision_logs, name="revision_logs"),
+    path(
+        "collections/<str:collection_id>/exports/<str:export_id>/download/", downloads.export_file, name="export_file"
+    ),
 ]
 
 # Under /api/v1/: programs show a token there.
@@ -20,4 +23,5 @@ api = [
     path("instances/<str:instance_id>/events/", live.instance_events),
     path("instances/<str:instance_id>/logs/", live_logs.instance_logs),
     path("projects/<slug:slug>/revisions/<str:revision_id>/logs/", live_logs.revision_logs),
+    path("collections/<str:collection_id>/exports/<str:export_id>/download/", downloads.export_file),
 ]

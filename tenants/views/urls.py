@@ -3,7 +3,22 @@
 from django.urls import path
 
 from apps_catalog.views import app_icon, app_media, catalog, developer, spacefile_schema
-from tenants.views import account, apps, closing, clouds, collections, home, instances, operations, projects, versions
+from tenants.views import (
+    account,
+    apps,
+    closing,
+    clouds,
+    collections,
+    content,
+    data,
+    drives,
+    home,
+    instances,
+    operations,
+    projects,
+    transfers,
+    versions,
+)
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -30,6 +45,25 @@ urlpatterns = [
     path("collections/<str:collection_id>/remove/", collections.remove, name="collection_remove"),
     path("collections/<str:collection_id>/keys/", collections.create_key, name="data_key_create"),
     path("collections/<str:collection_id>/keys/<str:key_id>/revoke/", collections.revoke_key, name="data_key_revoke"),
+    path("collections/<str:collection_id>/bases/<str:base>/", data.base, name="base"),
+    path("collections/<str:collection_id>/bases/<str:base>/item/", data.item, name="base_item"),
+    path("collections/<str:collection_id>/bases/<str:base>/add/", data.add, name="base_add"),
+    path("collections/<str:collection_id>/bases/<str:base>/delete/", data.delete, name="base_delete"),
+    path("collections/<str:collection_id>/drives/<str:drive>/", drives.drive, name="drive"),
+    path("collections/<str:collection_id>/drives/<str:drive>/file/", drives.file, name="drive_file"),
+    path("collections/<str:collection_id>/drives/<str:drive>/content/", content.content, name="drive_content"),
+    path("collections/<str:collection_id>/drives/<str:drive>/rename/", drives.rename, name="drive_rename"),
+    path("collections/<str:collection_id>/drives/<str:drive>/delete/", drives.delete, name="drive_delete"),
+    path("collections/<str:collection_id>/drives/<str:drive>/uploads/", drives.upload, name="drive_upload"),
+    path(
+        "collections/<str:collection_id>/drives/<str:drive>/uploads/<str:upload>/",
+        drives.upload_part,
+        name="drive_upload_part",
+    ),
+    path("collections/<str:collection_id>/exports/", transfers.export, name="collection_export"),
+    path("collections/<str:collection_id>/imports/", transfers.upload, name="collection_upload"),
+    path("collections/<str:collection_id>/imports/<str:import_id>/", transfers.look, name="collection_import"),
+    path("collections/<str:collection_id>/wipe/", transfers.wipe, name="collection_wipe"),
     path("projects/", projects.projects, name="projects"),
     path("projects/<slug:slug>/", projects.project, name="project"),
     path("projects/<slug:slug>/releases/", projects.release, name="project_release"),

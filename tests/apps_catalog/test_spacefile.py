@@ -314,3 +314,28 @@ def test_any_shape_of_data_is_parsed_or_refused_with_problems(data: dict[str, ob
         parse(json.dumps(data), files=["a"])
     except SpacefileErrors as errors:
         assert all(problem.message for problem in errors.problems)
+
+
+IMAGE = "registry.example:5000/team/tool@sha256:" + "0a" * 32
+
+
+def test_a_custom_micro_may_name_an_image_by_its_digest() -> None:
+    found = parse(micro(f'image: "{IMAGE}"', engine="custom", version=1))
+    assert (found.primary.image, found.primary.run, found.warnings) == (IMAGE, None, ())
+
+
+@pytest.mark.parametrize(
+    ("extra", "engine", "key"),
+    [
+        (f'image: "{IMAGE}"', "python3.9", "image"),
+        ('image: "registry.example/tool:latest"', "custom", "image"),
+        (f'image: "{IMAGE}", commands: [make]', "custom", "commands"),
+        (f'image: "{IMAGE}", include: [dist]', "custom", "include"),
+    ],
+)
+def test_an_image_stands_only_where_it_can_be_run_as_it_is(extra: str, engine: str, key: str) -> None:
+    assert keys(micro(extra, engine=engine, version=1)) == [key]
+
+
+def test_an_image_needs_the_newer_version() -> None:
+    assert keys(micro(f'image: "{IMAGE}"', engine="custom")) == ["image"]

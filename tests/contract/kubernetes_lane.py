@@ -4,8 +4,8 @@ Everything that the provider does it does as the provider: drivers run as the wo
 its own, each with the rights that k8s/deploy ships. What a test does to the cluster by itself (`api`), it does as KUBECONFIG
 says.
 
-On another cluster FREEHOLD_TEST_IMAGES (JSON: runtime → image) and FREEHOLD_TEST_BUNDLE_HOST (how pods reach this machine)
-say what the testbed knows by itself.
+On another cluster FREEHOLD_TEST_IMAGES (JSON: runtime → image), FREEHOLD_TEST_IMAGE (one with a Python, by digest) and
+FREEHOLD_TEST_BUNDLE_HOST (how pods reach this machine) say what the testbed knows by itself.
 """
 
 import json
@@ -24,6 +24,7 @@ from k8s.cell import Cell
 from k8s.cluster import Cluster
 from k8s.kube.api import Api, path
 from k8s.kube.driver import KubeCluster
+from k8s.testbed import images as images_of_the_node
 from k8s.testbed import node, runtime_images
 from k8s.testbed.place import here
 from tests.contract.identities import Identities
@@ -71,6 +72,11 @@ class KubernetesLane:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
+
+    def image(self) -> str:
+        """The runtime image for Python under its digest. Another cluster must name one that its nodes can pull."""
+        named = os.environ.get("FREEHOLD_TEST_IMAGE")
+        return named or images_of_the_node.name_by_digest(here(), self.cell.images["python"])
 
     def crash(self) -> None:
         """What turns specs into processes are Kubernetes' own programs. Those of somebody else's cluster are left alone."""

@@ -17,6 +17,8 @@ from k8s.cluster import Cluster
 from k8s.errors import Temporary
 from k8s.local.driver import from_url
 
+# Deleting begins at once. A Kubernetes looks after what a namespace held at growing intervals (on a busy machine over 30 s).
+NAMESPACE_GONE_S = 90.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -31,6 +33,9 @@ class Lane(Protocol):
 
     def get(self, upstream: str, path: str = "/") -> str:
         """Body of a GET to an upstream as the gate would make it. Raises OSError."""
+
+    def image(self) -> str | None:
+        """An image by digest that is at hand and has a Python, or None where the driver runs no images."""
 
     def crash(self) -> None:
         """Kill −9 what turns specs into processes, and start it again."""
@@ -59,6 +64,9 @@ class LocalLane:
 
     def get(self, upstream: str, path: str = "/") -> str:
         return fetched(upstream, path)
+
+    def image(self) -> str | None:
+        return None
 
     def crash(self) -> None:
         self.kill()

@@ -2,7 +2,7 @@ import pytest
 
 from k8s.errors import NotFound
 from tests.contract.apps import Tenant, new_id
-from tests.contract.lanes import Lane, until
+from tests.contract.lanes import NAMESPACE_GONE_S, Lane, until
 
 
 def test_a_cloud_exists_from_the_moment_it_is_ensured(tenant: Tenant) -> None:
@@ -27,7 +27,7 @@ def test_deleting_a_cloud_takes_its_instances_along(lane: Lane) -> None:
     tenant.run(spec)
     lane.cluster.delete_cloud(tenant.cloud_id)
     lane.cluster.delete_cloud(tenant.cloud_id)
-    until(lambda: not lane.cluster.cloud_exists(tenant.cloud_id))
+    until(lambda: not lane.cluster.cloud_exists(tenant.cloud_id), NAMESPACE_GONE_S)
     assert (spec.cloud_id, spec.instance_id) not in lane.cluster.list_instances()
 
 

@@ -6,7 +6,7 @@ import pytest
 from k8s.errors import NotFound, Permanent
 from k8s.specs import MicroPhase
 from tests.contract.apps import WEB, Tenant, new_id
-from tests.contract.lanes import until
+from tests.contract.lanes import NAMESPACE_GONE_S, until
 
 
 def test_an_applied_instance_comes_up_and_answers(tenant: Tenant) -> None:
@@ -105,7 +105,7 @@ def test_two_clouds_have_instances_of_their_own(tenant: Tenant) -> None:
     theirs = other.run(theirs_spec)
     assert (tenant.lane.get(mine), tenant.lane.get(theirs)) == ("mine", "theirs")
     tenant.lane.cluster.delete_cloud(other.cloud_id)
-    until(lambda: not tenant.lane.cluster.cloud_exists(other.cloud_id))
+    until(lambda: not tenant.lane.cluster.cloud_exists(other.cloud_id), NAMESPACE_GONE_S)
     assert tenant.lane.get(mine) == "mine"
 
 

@@ -67,6 +67,7 @@ def test_a_watch_tells_of_changes_and_ends_in_time(tenant: Tenant) -> None:
     timer.start()
     changes = tenant.lane.cluster.watch(10)
     assert Change(spec.cloud_id, spec.instance_id) in changes
+    timer.join()
     assert list(itertools.islice(tenant.lane.cluster.watch(0.3), 0)) == []
 
 

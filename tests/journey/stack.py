@@ -157,13 +157,27 @@ class Stack:
 
     def strays(self) -> list[str]:
         """Orphans that came to the supervisor (it is a subreaper), processes of an earlier one, sandboxes' folders and
-        networks. Empty when no instance is there and no build runs."""
+        networks. Empty when no instance is there and no build runs; each cloud may keep its one data server."""
         recorded = json.loads((run_folder(self.home) / "processes.json").read_text())
         children = Path(f"/proc/{self.supervisor}/task/{self.supervisor}/children").read_text().split()
         orphans = {int(pid) for pid in children} - {pid for pid, *_ in recorded}
         orphans |= {pid for pid in self.processes() if self.supervisor not in _ancestry(pid)}
-        folders = [str(folder) for folder in (self.home / "node" / "run").iterdir()]
-        return [*(f"{pid} {command(pid)}" for pid in orphans), *folders, *traces.networks(self.home)]
+        kept = self._data_servers()
+        orphans -= {pid for _, pid in kept.values()}  # those whose node agent was killed came to the supervisor too
+        links = {link for link, _ in kept.values()}
+        folders = [str(folder) for folder in (self.home / "node" / "run").iterdir() if folder.name not in kept]
+        networks = [place for place in traces.networks(self.home) if Path(place).name not in links]
+        return [*(f"{pid} {command(pid)}" for pid in orphans), *folders, *networks]
+
+    def _data_servers(self) -> dict[str, tuple[str, int]]:
+        """{folder of its sandbox: (name of its network, pid outside)} of one per cloud."""
+        plan = network_plan(self.home / "node")
+        found: dict[str, tuple[str, tuple[str, int]]] = {}
+        for file in (self.home / "node" / "run").glob("dat*/record.json"):
+            record = json.loads(_bytes_of(file) or b"{}")
+            if record:
+                found[record["cloud_id"]] = (record["name"], (plan.link(record["slot"]), record["outer"]["pid"]))
+        return dict(found.values())
 
     def members(self, sandbox: str) -> list[int]:
         return _inside(sandbox.partition(" ")[0])
@@ -232,8 +246,12 @@ def _started(pid: int) -> int:
 
 
 def _bytes(pid: int, name: str) -> bytes:
+    return _bytes_of(Path(f"/proc/{pid}/{name}"))
+
+
+def _bytes_of(file: Path) -> bytes:
     try:
-        return Path(f"/proc/{pid}/{name}").read_bytes()
+        return file.read_bytes()
     except OSError:
         return b""
 

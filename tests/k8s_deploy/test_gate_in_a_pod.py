@@ -53,6 +53,7 @@ def test_the_proxy_accepts_it_with_both_certificates(given: dict[str, str]) -> N
     text = written.read_text()
     assert f"bind 0.0.0.0:8443 ssl crt {given['FREEHOLD_CERTIFICATE']}" in text
     assert "server web 10.96.0." in text
+    assert " data.apps-of-freehold.example localhost " in text  # below the apps' domain, as its certificate
 
 
 def test_a_key_that_is_missing_stops_the_start(given: dict[str, str]) -> None:

@@ -1,6 +1,6 @@
 """Who reaches whom inside of the provider, and what of it clouds reach: by both sides' policies together."""
 
-from k8s.manifests.network import policies
+from k8s.manifests.network import DATA_ADMINISTRATORS, policies
 from k8s.specs import CloudSpec
 from tests.k8s_deploy.rendered import of_kind, pods
 from tests.k8s_kube.reachability import Pod, allowed, connects
@@ -38,11 +38,14 @@ def test_clouds_reach_the_gate_and_the_bundle_server_and_nothing_else_of_the_pro
     assert found == {("app", "gate"), *((role, "bundles") for role in ("app", "build", "data"))}
 
 
-def test_only_the_gate_reaches_into_clouds() -> None:
-    for name, pod in PROVIDER.items():
-        leaves = allowed(OURS, "egress", pod, Pod("app", IN_CLOUD), 8080)
-        enters = allowed(OF_CLOUD, "ingress", Pod("app", IN_CLOUD), pod, 8080)
-        assert (leaves and enters) == (name == "gate")
+def test_only_the_gate_reaches_apps_and_beside_it_administrators_the_data_server() -> None:
+    reached = {"app": {"gate"}, "build": set(), "data": {"gate", *DATA_ADMINISTRATORS}}
+    for role, whose in reached.items():
+        inside = Pod(role, IN_CLOUD)
+        leave = {name for name, pod in PROVIDER.items() if allowed(OURS, "egress", pod, inside, 8080)}
+        enter = {name for name, pod in PROVIDER.items() if allowed(OF_CLOUD, "ingress", inside, pod, 8080)}
+        assert leave & enter == whose
+        assert leave - {"gate"} == whose - {"gate"}, "nobody may leave for where nobody lets them in"
 
 
 def test_strangers_from_outside_reach_the_gate_alone() -> None:

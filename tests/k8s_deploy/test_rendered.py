@@ -75,7 +75,7 @@ def test_a_cluster_runs_every_process_of_one_machine_that_is_not_a_store_or_a_dr
     secrets = dict.fromkeys(("FREEHOLD_DB_PASSWORD", "FREEHOLD_DB_OWNER_PASSWORD"), "s" * 32)
     plan = table.Plan(home, 8000, 8443, postgres.cluster(home, secrets), secrets, {})
     here = {process.name for process in table.full(plan)}
-    # Data servers are started on one machine alone, so nothing packs their program elsewhere.
+    # The program of data servers is packed when the image is made.
     only_here = {"postgres", "redis", "node", "runtime", "seed", "data-program"}
     assert here - only_here <= set(programs.IN_A_POD)
 

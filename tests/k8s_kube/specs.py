@@ -1,7 +1,7 @@
 """One cloud, one instance, one build, and the cell they are in."""
 
 from k8s.cell import Cell
-from k8s.specs import BuildMicro, BuildSpec, CloudSpec, InstanceSpec, Limits, MicroKind, MicroSpec, VolumeSpec
+from k8s.specs import BuildMicro, BuildSpec, CloudSpec, InstanceSpec, Limits, MicroKind, MicroSpec, Role, VolumeSpec
 
 CELL = Cell(
     installation="5f6c0a9e-0000-4000-8000-000000000001",
@@ -34,6 +34,18 @@ INSTANCE = InstanceSpec(
     restart=2,
 )
 WITH_VOLUME = VolumeSpec("/data", 100)
+DATA_SERVER = InstanceSpec(
+    "c1",
+    "cloud-c1",
+    "data1",
+    generation=1,
+    replicas=1,
+    artifact="sha256:" + "d" * 64,
+    host="data1.invalid",
+    micros=(MicroSpec("data", MicroKind.PROCESS, "python3.11", "data/app", "exec serve", limits=Limits(1000, 256)),),
+    volume=VolumeSpec("/data", 2048),
+    role=Role.DATA,
+)
 BUILD = BuildSpec(
     "c1",
     "cloud-c1",

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from k8s.runtimes.launcher.pod import _without_ours, trusting
+
 ROOT = Path(__file__).resolve().parents[2]
 KEEP = """
 import os, sys
@@ -109,3 +111,19 @@ def test_what_an_app_leaves_behind_does_not_hold_its_end_up(tmp_path: Path) -> N
     code, _ = ended(keep(tmp_path / "log", "sleep 3 & exit 4"))
     assert code == 4
     assert time.monotonic() - began < 10
+
+
+def test_apps_trust_the_public_certificates_and_the_cells_in_one_file(tmp_path: Path) -> None:
+    public = tmp_path / "public.crt"
+    public.write_text("PUBLIC")
+    found = trusting("OURS", tmp_path, public)
+    names = {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE"}
+    assert found == dict.fromkeys(names, str(tmp_path / "trusted.pem"))
+    assert (tmp_path / "trusted.pem").read_text().split() == ["PUBLIC", "OURS"]
+    assert trusting("", tmp_path / "not there", public) == {}
+
+
+def test_what_is_the_launchers_own_is_kept_from_the_app_and_nothing_else() -> None:
+    theirs = {"TRUSTED": "theirs", "BUNDLE_URL": "theirs", "FREEHOLD_OTHER": "theirs"}
+    ours = dict.fromkeys(("FREEHOLD_TRUSTED", "FREEHOLD_BUNDLE_TOKEN", "FREEHOLD_MEMORY_MIB"), "ours")
+    assert _without_ours(theirs | ours) == theirs

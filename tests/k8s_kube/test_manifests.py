@@ -13,7 +13,7 @@ from k8s.manifests.build import build
 from k8s.manifests.cloud import cloud, prerequisites
 from k8s.manifests.instance import instance
 from k8s.naming import HASH, Manifest, micro_key
-from tests.k8s_kube.specs import BUILD, CELL, CLOUD, INSTANCE, WEB, WITH_VOLUME
+from tests.k8s_kube.specs import BUILD, CELL, CLOUD, DATA_SERVER, INSTANCE, WEB, WITH_VOLUME
 
 KEY = micro_key("Web.App")
 OWNED = {"freehold/installation": CELL.installation, "freehold/cloud": "c1"}
@@ -83,7 +83,7 @@ def test_all_objects_together_are_counted_and_none_opens_a_port_of_a_node() -> N
             "limits.cpu": "9000m",
             "limits.memory": "14336Mi",
             "pods": "65",
-            "requests.storage": "12288Mi",
+            "requests.storage": "6144Mi",
             "services": "60",
             "services.nodeports": "0",
             "services.loadbalancers": "0",
@@ -246,6 +246,57 @@ POD = {
 }
 
 
+IMAGE = "registry.example/team/tool@sha256:" + "c" * 64
+OF_IMAGE = replace(WEB, engine="custom", root="", python_path=(), command=None, image=IMAGE)
+IMAGE_CONTAINER = {
+    **{key: value for key, value in CONTAINER.items() if key not in ("command", "env")},
+    "image": IMAGE,
+    "env": [
+        {"name": "TMPDIR", "value": "/tmp"},
+        {"name": "PORT", "value": "8080"},
+        {"name": "GREETING", "valueFrom": _out_of(f"{KEY}.GREETING")},
+        {"name": "HOME", "valueFrom": _out_of(f"{KEY}.HOME")},
+    ],
+    "resources": {
+        "limits": {"cpu": "400m", "memory": "512Mi", "ephemeral-storage": "576Mi"},
+        "requests": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "144Mi"},
+    },
+    "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+}
+
+
+def test_an_image_runs_as_it_is_without_the_launcher_and_under_the_same_rules() -> None:
+    found = unstamped(instance(replace(INSTANCE, micros=(OF_IMAGE,), artifact=""), CELL, "token-1"))
+    template = found["Deployment", DEPLOYMENT]["spec"]["template"]
+    assert template["spec"] == {
+        **POD,
+        "containers": [IMAGE_CONTAINER],
+        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "512Mi"}}],
+    }
+    assert template["metadata"]["annotations"] == {
+        "freehold/micro-name": "Web.App",
+        "freehold/restart": "2",
+        "freehold/attempt": "0",
+        "freehold/artifact": IMAGE,  # no bundle's digest: the bundle server hands such a pod nothing
+        "freehold/config": naming.digest(["token-1", sorted(WEB.env.items())]),
+    }
+
+
+def test_the_run_line_of_an_image_is_its_command_and_its_port_is_not_its_owners() -> None:
+    own = replace(OF_IMAGE, command="serve --port $PORT", env={"PORT": "1"})
+    found = unstamped(instance(replace(INSTANCE, micros=(own,)), CELL, "t"))["Deployment", DEPLOYMENT]
+    container = found["spec"]["template"]["spec"]["containers"][0]
+    assert container["command"] == ["/bin/sh", "-c", "serve --port $$PORT"]  # for the shell, not for Kubernetes
+    assert [entry for entry in container["env"] if entry["name"] == "PORT"] == [{"name": "PORT", "value": "8080"}]
+
+
+def test_a_volume_comes_into_an_image_too() -> None:
+    found = unstamped(instance(replace(INSTANCE, micros=(OF_IMAGE,), volume=WITH_VOLUME), CELL, "t"))
+    pod = found["Deployment", DEPLOYMENT]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["volumeMounts"][-1] == {"name": "volume", "mountPath": "/data"}
+    assert pod["volumes"][-1] == {"name": "volume", "persistentVolumeClaim": {"claimName": "i-ins1"}}
+
+
 def test_an_instance_with_a_volume_is_replaced_and_never_doubled() -> None:
     found = unstamped(instance(replace(INSTANCE, volume=WITH_VOLUME), CELL, "t"))
     assert found["PersistentVolumeClaim", "i-ins1"] == {
@@ -259,6 +310,53 @@ def test_an_instance_with_a_volume_is_replaced_and_never_doubled() -> None:
     pod = body["template"]["spec"]
     assert pod["volumes"][-1] == {"name": "volume", "persistentVolumeClaim": {"claimName": "i-ins1"}}
     assert pod["containers"][0]["volumeMounts"][-1] == {"name": "volume", "mountPath": "/data"}
+
+
+def test_a_data_server_is_the_systems_has_its_own_role_and_one_writer() -> None:
+    found = unstamped(instance(DATA_SERVER, CELL, "t"))
+    name = f"i-data1-{micro_key('data')}"
+    body = found["Deployment", name]["spec"]
+    assert body["strategy"] == {"type": "Recreate"}
+    assert body["template"]["metadata"]["labels"] == {
+        **OWNED,
+        "freehold/instance": "data1",
+        "freehold/micro": micro_key("data"),
+        "freehold/role": "data",
+    }
+    container = body["template"]["spec"]["containers"][0]
+    claim = {"name": "volume", "persistentVolumeClaim": {"claimName": "i-data1"}}
+    assert body["template"]["spec"] == {
+        **{key: value for key, value in POD.items() if key != "hostAliases"},
+        "priorityClassName": "freehold-system",
+        "containers": [container],
+        "volumes": [*POD["volumes"], claim],
+    }
+    assert container["image"] == "freehold/python:1"
+    assert container["volumeMounts"][-1] == {"name": "volume", "mountPath": "/data"}
+
+
+def test_a_data_servers_pod_and_volume_have_room_beside_the_apps() -> None:
+    """Quotas count system pods apart; of storage there is the plan's for apps, for a server, and for one restored."""
+    claim = unstamped(instance(DATA_SERVER, CELL, "t"))["PersistentVolumeClaim", "i-data1"]
+    assert claim["spec"]["resources"]["requests"]["storage"] == f"{CLOUD.storage_mib}Mi"
+    tiny = unstamped(cloud(replace(CLOUD, storage_mib=100), CELL))["ResourceQuota", "objects"]["spec"]["hard"]
+    assert tiny["requests.storage"] == f"{100 + 2 * 256}Mi"
+
+
+def test_a_data_address_of_the_installations_own_leads_to_the_gate() -> None:
+    spec = replace(INSTANCE, gate_hosts=("data.apps.example", "drive.deta.sh"))
+    pod = unstamped(instance(spec, CELL, "t"))["Deployment", DEPLOYMENT]["spec"]["template"]["spec"]
+    hosts = ["notes-x7.apps.example", "data.apps.example", "drive.deta.sh", "database.deta.sh", "database.deta.space"]
+    assert pod["hostAliases"] == [{"ip": "203.0.113.7", "hostnames": hosts}]
+
+
+def test_what_apps_are_to_trust_is_handed_to_the_launcher() -> None:
+    found = unstamped(instance(INSTANCE, replace(CELL, trusted="PEM"), "t"))["Deployment", DEPLOYMENT]
+    env = found["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {"name": "FREEHOLD_TRUSTED", "value": "PEM"} in env
+    assert [one for one in env if one["name"] != "FREEHOLD_TRUSTED"] == CONTAINER["env"]
+    server = replace(CELL, trusted="PEM")
+    assert instance(DATA_SERVER, server, "t") == instance(DATA_SERVER, CELL, "t"), "a data server calls nobody"
 
 
 def test_a_counter_alone_replaces_no_pod_but_a_restart_does() -> None:
@@ -316,6 +414,8 @@ def test_a_build_is_a_job_that_runs_once_in_the_developers_cloud() -> None:
 @pytest.mark.parametrize("version", ["1.28", "1.30", "1.32", "1.34", "1.36", "1.37"])
 def test_current_servers_know_every_field(version: str) -> None:
     wanted = [*prerequisites(), *cloud(CLOUD, CELL), *build(BUILD, CELL, "t")]
+    wanted += instance(replace(INSTANCE, micros=(replace(OF_IMAGE, command="serve"),)), CELL, "t")
     wanted += instance(replace(INSTANCE, volume=WITH_VOLUME), replace(CELL, runtime_class="gvisor"), "t")
+    wanted += instance(DATA_SERVER, replace(CELL, trusted="PEM"), "t")
     for manifest in wanted:
         kubernetes_validate.validate(manifest, version, strict=True)

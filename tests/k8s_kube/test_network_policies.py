@@ -21,6 +21,7 @@ def allowed(direction: str, pod: Pod, other: Pod | str, port: int, protocol: str
 
 APP, BUILD, DATA, STRANGER = (Pod(role, OWN) for role in ("app", "build", "data", "whatever"))
 GATE, BUNDLES = Pod("gate", PROVIDER), Pod("bundles", PROVIDER)
+WEB, WORKER, OBSERVER, LIVE = (Pod(role, PROVIDER) for role in ("web", "worker", "observer", "live"))
 FALSE_GATE = Pod("gate", {"freehold/installation": CELL.installation, "freehold/cloud": "c2"})
 NEIGHBOUR = Pod("app", {"freehold/installation": CELL.installation, "freehold/cloud": "c2"})
 DNS = Pod("", {}, {"k8s-app": "kube-dns"})
@@ -32,9 +33,12 @@ def test_only_the_gate_reaches_apps_and_only_on_their_port() -> None:
     assert not allowed("ingress", APP, GATE, 22)
 
 
-def test_the_data_server_is_reached_by_the_gate_and_the_clouds_own_apps() -> None:
-    askers = [GATE, FALSE_GATE, NEIGHBOUR, APP, BUILD, "203.0.113.9"]
-    assert [who for who in askers if allowed("ingress", DATA, who, 8080)] == [GATE, APP]
+def test_the_data_server_is_reached_by_the_gate_its_administrators_and_the_clouds_own_apps() -> None:
+    false_worker = Pod("worker", {"freehold/installation": CELL.installation, "freehold/cloud": "c2"})
+    askers = [GATE, WEB, WORKER, OBSERVER, LIVE, BUNDLES, FALSE_GATE, false_worker, NEIGHBOUR, APP, BUILD, DATA]
+    asked = [who for who in [*askers, "203.0.113.9"] if allowed("ingress", DATA, who, 8080)]
+    assert asked == [GATE, WEB, WORKER, OBSERVER, LIVE, APP]
+    assert not any(allowed("ingress", DATA, who, 22) for who in askers)
 
 
 def test_nobody_reaches_a_build() -> None:
@@ -122,6 +126,8 @@ def test_a_provider_beside_the_cluster_is_its_one_address_and_no_other() -> None
     assert allowed("ingress", APP, "10.0.0.7", 8080, cell=BESIDE)
     assert not allowed("ingress", APP, "10.0.0.8", 8080, cell=BESIDE)
     assert not allowed("ingress", BUILD, "10.0.0.7", 8080, cell=BESIDE)
+    assert allowed("ingress", DATA, "10.0.0.7", 8080, cell=BESIDE)
+    assert not allowed("ingress", DATA, "10.0.0.8", 8080, cell=BESIDE)
     ports = (22, 5432, 6443, 8000, 8443, 10005)
     assert [port for port in ports if allowed("egress", APP, "10.0.0.7", port, cell=BESIDE)] == [8000, 8443, 10005]
     assert [port for port in ports if allowed("egress", BUILD, "10.0.0.7", port, cell=BESIDE)] == [10005]

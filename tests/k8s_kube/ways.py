@@ -10,6 +10,7 @@ from k8s.cell import Cell
 from tests.k8s_kube.reachability import Pod
 
 ROLES = ("app", "build", "data", "no role of ours")
+_PROVIDERS = ("gate", "bundles", "web", "live", "worker", "observer")
 MAIL = (25, 465, 587, 2525)
 _TCP = (22, 80, 443, *MAIL, 5432, 8080, 8443)
 _INSIDE = (*_TCP, 53, 6443, 8000, 8001, 8005, 8009, 10250)
@@ -76,10 +77,10 @@ def _pods(cell: Cell, cloud: Mapping[str, str]) -> dict[str, Pod]:
     provider = {"freehold/installation": cell.installation, "freehold/role": "provider"}
     neighbour = {**cloud, "freehold/cloud": "another"}
     stranger = {**provider, "freehold/installation": "another"}
-    found = {f"the provider's {role}": Pod(role, provider) for role in ("gate", "bundles", "web", "live", "static")}
+    found = {f"the provider's {role}": Pod(role, provider) for role in (*_PROVIDERS, "static", "beat")}
     found |= {f"the own {role}": Pod(role, cloud) for role in ROLES}
-    found |= {f"a neighbour's {role}": Pod(role, neighbour) for role in (*ROLES, "gate", "bundles")}
-    found |= {f"another installation's {role}": Pod(role, stranger) for role in ("gate", "bundles")}
+    found |= {f"a neighbour's {role}": Pod(role, neighbour) for role in (*ROLES, *_PROVIDERS)}
+    found |= {f"another installation's {role}": Pod(role, stranger) for role in _PROVIDERS}
     names = {"names": Pod("", {}, {"k8s-app": "kube-dns"}), "another pod of the cluster": Pod("", {})}
     return found | names
 
@@ -87,7 +88,8 @@ def _pods(cell: Cell, cloud: Mapping[str, str]) -> dict[str, Pod]:
 def _rows() -> Iterator[tuple[str, str, str, tuple[int, ...], str]]:
     public = tuple(port for port in _TCP if port not in MAIL)
     yield "ingress", "app", "the provider's gate", (8080,), "TCP"
-    yield "ingress", "data", "the provider's gate", (8080,), "TCP"
+    for role in ("gate", "web", "live", "worker", "observer"):
+        yield "ingress", "data", f"the provider's {role}", (8080,), "TCP"
     yield "ingress", "data", "the own app", (8080,), "TCP"
     yield "egress", "app", "the provider's gate", (80, 443, 8000, 8443), "TCP"
     yield "egress", "app", "the own data", (8080,), "TCP"

@@ -9,6 +9,8 @@ from k8s.kube.api import path
 from k8s.specs import CloudSpec, Limits
 from tests.contract.apps import WEB, Tenant
 from tests.contract.kubernetes_lane import KubernetesLane
+from tests.contract.lanes import until
+from tests.contract.test_images import of_image
 
 ONLY_LOOPBACK = WEB.replace('("0.0.0.0"', '("127.0.0.1"')
 LOOKS_AROUND = WEB.replace(
@@ -50,6 +52,22 @@ def test_an_app_does_not_see_the_launchers_token(lane: KubernetesLane, tenant: T
     for name in ("FREEHOLD_BUNDLE_TOKEN", "FREEHOLD_BUNDLE_URL", "HOSTNAME"):
         assert lane.get(upstream, f"/env/{name}") == ""
     assert lane.get(upstream, "/env/PORT") == "8080"
+
+
+def test_an_image_that_ends_is_given_up_with_its_code_and_last_words(lane: KubernetesLane, tenant: Tenant) -> None:
+    spec = of_image(tenant, "print('no settings file', flush=True); raise SystemExit(3)", lane.image())
+    lane.cluster.apply_instance(spec)
+    until(lambda: tenant.status(spec).failed, 60)
+    micro = tenant.status(spec).micros[0]
+    assert "exited with code 3" in micro.reason
+    assert "no settings file" in micro.log_tail
+
+
+def test_an_image_that_no_registry_has_is_its_developers_affair(lane: KubernetesLane, tenant: Tenant) -> None:
+    spec = of_image(tenant, WEB, "docker.invalid/nobody/nothing@sha256:" + "0" * 64)
+    lane.cluster.apply_instance(spec)
+    until(lambda: tenant.status(spec).failed, 60)
+    assert "the app's developer must see that its registry has it" in tenant.status(spec).micros[0].reason
 
 
 def test_an_update_under_a_full_quota_does_not_hang(lane: KubernetesLane, tenant: Tenant) -> None:

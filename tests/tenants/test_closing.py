@@ -59,6 +59,11 @@ def due_now() -> None:
     Operation.objects.filter(kind=OperationKind.CLOSE_CLOUD).update(not_before=None)
 
 
+def look_again(person: User) -> None:
+    due_now()
+    clouds.reconcile(cloud_of(person).pk)
+
+
 def erased(person: User) -> None:
     the_date_comes(person)
     settle()
@@ -247,15 +252,42 @@ def test_a_namespace_that_stays_is_waited_for_and_shown(cluster: MemoryCluster, 
     erased(owner)
     step = operation.steps.get(name="erase")
     assert (step.state, step.detail) == (WorkState.RUNNING, "The cluster is removing it.")
+    assert cloud_of(owner).state_reason == ""
     operation.steps.filter(name="erase").update(started_at=timezone.now() - timedelta(hours=1))
-    due_now()
-    clouds.reconcile(cloud_of(owner).pk)
+    look_again(owner)
     assert cloud_of(owner).namespace in operation.steps.get(name="erase").detail
     assert cloud_of(owner).state == CloudState.CLOSING
     cluster.lingers = False
     due_now()
     settle()
     assert cloud_of(owner).state == CloudState.CLOSED
+
+
+def test_operators_read_once_what_holds_a_namespace_and_it_goes_on_when_that_is_gone(
+    cluster: MemoryCluster, owner: User
+) -> None:
+    operation = close_account(owner)
+    settle()
+    cluster.lingers = True
+    erased(owner)
+    operation.steps.filter(name="erase").update(started_at=timezone.now() - timedelta(hours=1))
+    cluster.held_by = "Secret “held” waits for example.org/keep"
+    look_again(owner)
+    look_again(owner)
+    cluster.held_by = "Pod “web” waits for example.org/drain"
+    look_again(owner)
+    assert operation.steps.get(name="erase").detail == cloud_of(owner).state_reason
+    assert cloud_of(owner).state_reason.endswith(f"{cloud_of(owner).namespace}: {cluster.held_by}.")
+    stuck = Event.objects.filter(subject=cloud_of(owner).pk, after="stuck").order_by("pk")
+    assert [event.reason.partition(": ")[2] for event in stuck] == [
+        "Secret “held” waits for example.org/keep.",
+        "Pod “web” waits for example.org/drain.",
+    ]
+    cluster.lingers = False
+    due_now()
+    settle()
+    assert (cloud_of(owner).state, cloud_of(owner).state_reason) == (CloudState.CLOSED, "")
+    assert Event.objects.filter(subject=cloud_of(owner).pk, before="stuck", after="gone").count() == 1
 
 
 def test_an_instance_that_cannot_be_stopped_does_not_keep_data_beyond_the_date(

@@ -1,12 +1,7 @@
 """A cloud's data server runs and knows what rows say, whatever is killed on the way. The server is the real program."""
 
 import json
-import os
 import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,72 +10,22 @@ from django.core import mail
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from k8s.specs import InstanceStatus, MicroPhase
+from k8s.specs import MicroPhase
 from tenants.errors import Conflict, Refused
 from tenants.models import Collection, DataServer, User
-from tenants.reconcile import cluster as cluster_module
 from tenants.reconcile import data_servers, fullness
 from tenants.reconcile.specs import data_server_spec, derived_key
 from tenants.services import collections
 from tenants.services.clouds import set_quota
-from tenants.services.instances import install_app, remove_instance
+from tenants.services.instances import install_app, remove_instance, restart_instance
 from tenants.services.quota import use_of
 from tenants.states import DataServerState
 from tests.free_ports import free_port
-from tests.journey.stack import until
-from tests.worlds import MemoryCluster, active_person, cloud_of, released, settle
+from tests.tenants.machine import PROGRAM, Machine, cluster
+from tests.worlds import active_person, cloud_of, released, settle
 
 pytestmark = pytest.mark.django_db
-PROGRAM = "sha256:" + "d" * 64
-
-
-class Machine(MemoryCluster):
-    """Runs each data server that is applied as a process; other instances are only pretended."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self.folder = folder
-        self.servers: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
-
-    def observe(self, cloud_id: str, instance_id: str) -> InstanceStatus:
-        status = super().observe(cloud_id, instance_id)
-        spec = self.specs[instance_id]
-        if spec.micros[0].name != "data" or not status.ready:
-            return status
-        port = self._start(instance_id, dict(spec.micros[0].env))
-        return replace(status, micros=(replace(status.micros[0], upstream=f"127.0.0.1:{port}"),))
-
-    def _start(self, name: str, env: dict[str, str]) -> int:
-        if name not in self.servers:
-            port, folder = free_port(), self.folder / name
-            command = (sys.executable, "-m", "tenants.data_program", str(folder))
-            process = subprocess.Popen(command, env=os.environ | env | {"PORT": str(port)})
-            self.servers[name] = process, port
-            until(lambda: _answers(port), 20, "the data server answers", pause_s=0.02)
-        return self.servers[name][1]
-
-    def kill(self, name: str) -> None:
-        process, _ = self.servers.pop(name)
-        process.kill()
-        process.wait()
-
-
-def _answers(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).is_success
-    except httpx.HTTPError:
-        return False
-
-
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Settings) -> Iterator[Machine]:
-    machine = Machine(tmp_path)
-    monkeypatch.setattr(cluster_module, "current", lambda: machine)
-    settings.DATA_PROGRAM = tmp_path / "data-program"
-    settings.DATA_PROGRAM.write_text(json.dumps({"digest": PROGRAM}))
-    yield machine
-    for name in list(machine.servers):
-        machine.kill(name)
+__all__ = ["cluster"]
 
 
 @pytest.fixture
@@ -106,6 +51,16 @@ def test_a_collection_brings_the_clouds_one_server_up(owner: User, cluster: Mach
     assert server.observed_generation == server.generation == second.generation > first.generation
     spec = cluster.specs[server.pk]
     assert (spec.replicas, spec.artifact, spec.volume and spec.volume.path) == (1, PROGRAM, "/data")
+
+
+def test_a_namespace_of_an_older_version_gets_room_and_policies_before_its_first_data_server(
+    owner: User, cluster: Machine
+) -> None:
+    before = len(cluster.calls)
+    collections.create_collection(owner, "one")
+    settle()
+    calls = cluster.calls[before:]
+    assert calls.index("ensure_cloud") < calls.index("apply_instance")
 
 
 def test_reconciling_twice_makes_no_second_call_and_writes_nothing(owner: User, cluster: Machine) -> None:
@@ -246,3 +201,20 @@ def test_the_quota_is_the_servers_limit_and_its_owner_is_told_before(owner: User
     refused = put(owner, mine, text, key="more", words="x" * 300_000)
     assert refused.status_code == 507, refused.text
     assert use_of(cloud_of(owner)).storage_mib == 1
+
+
+def test_apps_from_before_there_were_collections_get_one_once(owner: User, cluster: Machine) -> None:
+    slug = released(cluster).app.slug
+    old, gone = (install_app(owner, app_slug=slug)[0] for _ in range(2))
+    settle()
+    remove_instance(owner, gone, delete_data=True)
+    settle()
+    Collection.objects.all().delete()
+    generation = cluster.specs[old.pk].generation
+    assert (collections.give_missing_collections(), collections.give_missing_collections()) == (1, 0)
+    settle()
+    [given] = Collection.objects.all()
+    assert (given.instance, given.state, cluster.specs[old.pk].generation) == (old, "active", generation)
+    restart_instance(owner, old)
+    settle()
+    assert put(owner, given, cluster.specs[old.pk].micros[0].env["DETA_PROJECT_KEY"], key="a").status_code == 207

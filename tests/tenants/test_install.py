@@ -87,6 +87,28 @@ def test_what_the_cluster_gets_is_what_rows_and_manifest_say(cluster: MemoryClus
     assert (rows["pages"].mount, rows["pages"].serve.split("/")[0]) == ("web", release.revision.digest)
 
 
+def test_no_app_is_told_of_data_where_no_server_would_answer(
+    cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "DATA_SERVERS", False)
+    release, user = released(cluster, TWO_MICROS), active_person(cluster)
+    instance, _ = install_app(user, app_slug=release.app.slug)
+    settle()
+    names = cluster.specs[instance.pk].micros[0].env.keys()
+    assert not names & {"DETA_PROJECT_KEY", "DETA_BASE_HOST", "DETA_DRIVE_HOST"}
+
+
+def test_a_data_address_of_the_installations_own_is_known_inside_of_apps(
+    cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "DATA_HOST", "data.apps.example:444")
+    release, user = released(cluster, TWO_MICROS), active_person(cluster)
+    instance, _ = install_app(user, app_slug=release.app.slug)
+    settle()
+    assert cluster.specs[instance.pk].micros[0].env["DETA_BASE_HOST"] == "data.apps.example:444"
+    assert cluster.specs[instance.pk].gate_hosts == ("data.apps.example",)
+
+
 def test_static_micros_take_no_compute(cluster: MemoryCluster) -> None:
     release, user = released(cluster, TWO_MICROS), active_person(cluster)
     install_app(user, app_slug=release.app.slug)

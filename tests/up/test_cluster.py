@@ -78,7 +78,16 @@ def test_what_the_person_left_out_leads_to_this_home(
         "gate": ["192.0.2.7"],
         "outside": ["192.0.2.7"],
         "outside_port": ["8000", "8443"],
+        "trusted": [str(place.path / "ca.pem"), str(place.path / "sandbox-ca.pem")],
     }
+
+
+def test_apps_in_pods_find_their_data_by_a_name_that_leads_to_the_gate(
+    monkeypatch: pytest.MonkeyPatch, place: Home, kubeconfig: Path
+) -> None:
+    found = table.settings(plan(place, chosen(monkeypatch, url(kubeconfig))))
+    assert found["FREEHOLD_DATA_HOST"] == "database.deta.sh:8443"
+    assert "FREEHOLD_DATA_HOST" not in table.settings(plan(place, None))
 
 
 def test_what_the_person_named_stays(monkeypatch: pytest.MonkeyPatch, place: Home, kubeconfig: Path) -> None:

@@ -1,7 +1,7 @@
 """The launcher in a pod: fetches the micro's bundle, then keeps its process as launch.py does, and says how it ended.
 
-Takes launch.py's arguments; standard library only. In the environment: FREEHOLD_BUNDLE_URL, _TOKEN, _DIGEST, and
-FREEHOLD_MEMORY_MIB for its words. The app sees none of them.
+Takes launch.py's arguments; standard library only. In the environment: FREEHOLD_BUNDLE_URL, _TOKEN, _DIGEST,
+FREEHOLD_MEMORY_MIB for its words, and FREEHOLD_TRUSTED: certificates to trust beside the image's. The app sees none of them.
 """
 
 import os
@@ -24,6 +24,8 @@ from .keeping import Outcome, keep  # noqa: E402
 from .relay import Listening  # noqa: E402
 
 BUNDLES = Path("/bundle")
+_PUBLIC = Path("/etc/ssl/certs/ca-certificates.crt")
+_TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE")
 DRAIN_S = 1.5  # other pods' proxies still send new connections for a moment after TERM
 
 
@@ -35,9 +37,10 @@ def main(arguments: list[str]) -> int:
         bundle = fetch.unpacked(source, BUNDLES)
     except fetch.Unavailable as error:
         return outcome.end(f"could not be prepared: {error}", 78)
+    trust = trusting(os.environ.get("FREEHOLD_TRUSTED", ""), BUNDLES)
     options["--bundle"] = [str(bundle)]
     port = int(options["--port"][0])
-    environment = launch.prepare(_without_ours(dict(os.environ)), options)
+    environment = launch.prepare({**trust, **_without_ours(dict(os.environ))}, options)
     os.chdir(launch.under(options["--bundle"][0], options["--root"][0]))
     listening = Listening(port)
     code = keep(
@@ -46,13 +49,23 @@ def main(arguments: list[str]) -> int:
     return outcome.end(_ending(code, outcome, listening), code)
 
 
+def trusting(certificates: str, folder: Path, public: Path = _PUBLIC) -> dict[str, str]:
+    """Variables by which every language finds one file with the public certificates and these; none without these."""
+    if not certificates:
+        return {}
+    file = folder / "trusted.pem"
+    file.write_text(f"{public.read_text() if public.exists() else ''}\n{certificates}")
+    return dict.fromkeys(_TRUST, str(file))
+
+
 def _ending(code: int, outcome: Outcome, listening: Listening) -> str:
     reason = outcome.describe(code, os.environ.get("FREEHOLD_MEMORY_MIB", ""))
     return reason if listening.seen else f"{reason} before it listened on port {listening.port}"
 
 
 def _without_ours(environment: dict[str, str]) -> dict[str, str]:
-    ours = ("FREEHOLD_BUNDLE_URL", "FREEHOLD_BUNDLE_TOKEN", "FREEHOLD_BUNDLE_DIGEST", "FREEHOLD_MEMORY_MIB")
+    names = ("BUNDLE_URL", "BUNDLE_TOKEN", "BUNDLE_DIGEST", "MEMORY_MIB", "TRUSTED")
+    ours = {f"FREEHOLD_{name}" for name in names}
     return {name: value for name, value in environment.items() if name not in ours}
 
 

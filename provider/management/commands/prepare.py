@@ -12,10 +12,11 @@ from django.db import transaction
 
 from k8s.connect import installation_of
 from k8s.errors import Permanent
+from provider.up import data_program
 from provider.up.secretfile import write_private
 from tenants.models import User
 from tenants.reconcile.cluster import WrongInstallation, own_id
-from tenants.services import installation
+from tenants.services import collections, installation
 
 
 class Command(BaseCommand):
@@ -24,7 +25,12 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **_options: Any) -> None:
         call_command("migrate", interactive=False, verbosity=1)
         _settle_installation(settings.FREEHOLD_HOME / "installation")
+        given = collections.give_missing_collections()
+        if given:
+            self.stdout.write(f"{given} apps from before there were collections have one now")
         call_command("collectstatic", interactive=False, verbosity=0)
+        if settings.DATA_PACKED:
+            data_program.install(Path(settings.DATA_PACKED), settings.STORE_DIR, settings.DATA_PROGRAM)
         email = os.environ.get("FREEHOLD_OPERATOR_EMAIL")
         if email and not User.objects.filter(is_superuser=True).exists():
             make_operator(email, os.environ["FREEHOLD_OPERATOR_PASSWORD"])

@@ -1,0 +1,182 @@
+"""Use-cases of a collection as a whole: exporting it, importing into it, wiping it.
+
+An archive is handed to the data server before any row is written, as an uploaded bundle is: nothing of it lies with the
+provider. What is staged there and named by no row goes by itself after a day.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+
+from k8s.errors import ClusterError
+from tenants import steps
+from tenants.errors import Conflict, Refused, Unavailable
+from tenants.models import Collection, DataServer, Export, Import, Operation, OperationKind, User
+from tenants.reconcile import data_admin
+from tenants.reconcile.transfers import LONG_S, complaint
+from tenants.services.collections import lock_collection
+from tenants.states import DataServerState
+from tenants.tasks import enqueue_transfer
+
+EXPORT_STEPS = (("prepare", "Read what the collection holds"), ("check", "Compute the checksum"))
+IMPORT_STEPS = (("receive", "Receive and check the archive"), ("apply", "Write it into the collection"))
+WIPE_STEPS = (("wipe", "Delete everything in the collection"),)
+CONFLICTS = ("fail", "skip", "replace")
+SHOWN = 200
+
+
+@dataclass(frozen=True)
+class Staged:
+    """An archive that the data server has unpacked beside the collection. preview: see `_preview`."""
+
+    id: str
+    sha256: str
+    preview: dict[str, Any]
+
+
+@transaction.atomic
+def start_export(actor: User, collection: Collection) -> Export:
+    """It is as of a moment soon; the one before it can be fetched no more. Raises Conflict while something else goes on."""
+    locked = _lock_idle(collection)
+    operation = steps.open_operation(OperationKind.EXPORT, locked.cloud, EXPORT_STEPS, actor=actor, collection=locked)
+    export = Export.objects.create(collection=locked, operation=operation)
+    enqueue_transfer(operation.pk)
+    return export
+
+
+@transaction.atomic
+def wipe_collection(actor: User, collection: Collection) -> Operation:
+    """All bases and drives, for good; keys and the collection stay. Raises Conflict while something else goes on."""
+    locked = _lock_idle(collection)
+    operation = steps.open_operation(OperationKind.WIPE, locked.cloud, WIPE_STEPS, actor=actor, collection=locked)
+    enqueue_transfer(operation.pk)
+    return operation
+
+
+def check_choice(conflicts: str) -> None:
+    """Raises Refused (field conflicts)."""
+    if conflicts not in CONFLICTS:
+        raise Refused("invalid_conflicts", f"Choose one of {', '.join(CONFLICTS)}.", field="conflicts")
+
+
+def stage_archive(collection: Collection, file: "UploadedFile[Any]") -> Staged:
+    """Hand a zip to the data server, which looks through all of it. No rows are written.
+
+    Raises Refused (field archive), Unavailable while the data server is not there.
+    """
+    path = f"collections/{collection.project_id}/imports"
+    digest = hashlib.sha256()
+
+    def content() -> Any:
+        for piece in file.chunks():
+            digest.update(piece)
+            yield piece
+
+    try:
+        with data_admin.connected(collection.cloud_id, _upstream(collection), LONG_S) as client:
+            answer = client.post(path, content=content(), headers={"Content-Length": str(file.size or 0)})
+    except ClusterError as error:
+        raise _away() from error
+    if answer.status_code >= 500 and answer.status_code != 507:
+        raise _away()
+    if not answer.is_success:
+        code = "storage_full" if answer.status_code == 507 else "invalid_archive"
+        raise Refused(code, f"{complaint(answer)}.", field="archive")
+    found = answer.json()
+    return Staged(found["id"], digest.hexdigest(), _preview(found))
+
+
+def discard_staged(collection: Collection, staged: Staged) -> None:
+    """Nobody will take it. If this is lost, it goes after a day."""
+    try:
+        with data_admin.connected(collection.cloud_id, _upstream(collection)) as client:
+            client.delete(f"collections/{collection.project_id}/imports/{staged.id}")
+    except (ClusterError, Unavailable):
+        return
+
+
+@transaction.atomic
+def look_at_archive(actor: User, collection: Collection, staged: Staged) -> Import:
+    """Keep what was staged, for a day, until somebody decides."""
+    locked = lock_collection(collection)
+    return Import.objects.create(collection=locked, staged=staged.id, preview=staged.preview)
+
+
+@transaction.atomic
+def apply_import(actor: User, data_import: Import, conflicts: str) -> Import:
+    """Write it into the collection, whole or not at all. Raises Refused (conflicts, archive), Conflict."""
+    check_choice(conflicts)
+    locked = _lock_idle(data_import.collection)
+    row = Import.objects.select_for_update(no_key=True, of=("self",)).select_related("operation").get(pk=data_import.pk)
+    if row.operation is not None and (row.report is not None or row.operation.state in steps.OPEN):
+        raise Conflict("already_imported", "This archive was imported already.")
+    problems = row.preview["problems"]
+    if problems:
+        why = f"The archive holds items that cannot be stored: {problems[0]}"
+        raise Refused("invalid_archive", why, field="archive", detail={"problems": problems})
+    found = row.preview["conflicts"]
+    if conflicts == "fail" and found:
+        why = f"{found} of the archive’s items and files are there already: skip or replace them, or give up."
+        raise Conflict("import_conflicts", why, field="conflicts", detail={"conflicts": found})
+    row.operation = steps.open_operation(
+        OperationKind.IMPORT, locked.cloud, IMPORT_STEPS, actor=actor, collection=locked, done=("receive",)
+    )
+    row.conflicts = conflicts
+    row.save(update_fields=["operation", "conflicts"])
+    enqueue_transfer(row.operation.pk)
+    return row
+
+
+def retry_transfer(actor: User, operation: Operation) -> Operation:
+    """Ask again for what failed. Raises Conflict for a collection that is gone."""
+    collection = operation.collection
+    if collection is None:
+        raise Conflict("not_repeatable", "The collection is not there any more.")
+    if operation.kind == OperationKind.EXPORT:
+        return start_export(actor, collection).operation
+    if operation.kind == OperationKind.WIPE:
+        return wipe_collection(actor, collection)
+    row = Import.objects.select_related("collection").filter(operation=operation).first()
+    if row is None:
+        raise Conflict("not_repeatable", "Upload the archive again.")
+    again = apply_import(actor, row, row.conflicts).operation
+    if again is None:
+        raise TypeError("an import that was begun has an operation")
+    return again
+
+
+def _lock_idle(collection: Collection) -> Collection:
+    locked = lock_collection(collection)
+    if locked.operations.filter(state__in=steps.OPEN).exists():
+        raise Conflict("collection_busy", "The collection is being exported, imported into, or wiped. Wait for that.")
+    return locked
+
+
+def _upstream(collection: Collection) -> str:
+    server = DataServer.objects.filter(cloud_id=collection.cloud_id, state=DataServerState.RUNNING).first()
+    if server is None or not server.upstream or collection.generation > server.observed_generation:
+        raise _away()
+    return server.upstream
+
+
+def _away() -> Unavailable:
+    why = "Your cloud’s data server is starting or stands still. Try again in a moment."
+    return Unavailable("data_server_away", why)
+
+
+def _preview(found: dict[str, Any]) -> dict[str, Any]:
+    """`{items, files, bytes, conflicts, bases, drives, ignored, problems}`; lists are cut after the first 200."""
+    bases, drives = found["bases"], found["drives"]
+    return {
+        "items": sum(one["items"] for one in bases),
+        "files": sum(one["files"] for one in drives),
+        "bytes": found["bytes"],
+        "conflicts": sum(one["conflicts"] for one in (*bases, *drives)),
+        "bases": bases[:SHOWN],
+        "drives": drives[:SHOWN],
+        "ignored": found["ignored"][:SHOWN],
+        "problems": found["problems"][:SHOWN],
+    }
