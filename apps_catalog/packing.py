@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ DEFAULT_IGNORES = (
 )
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _REGULAR_FILE = 0o100644 << 16
+_PIECE = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,13 @@ def pack(folder: Path, into: BinaryIO, ignore: Ignore | None = None) -> Packed:
     names, size = [], 0
     with zipfile.ZipFile(into, "w", zipfile.ZIP_DEFLATED, allowZip64=False) as archive:
         for name in sorted(_walk(folder, "", ignore or ignore_for(folder))):
-            content = (folder / name).read_bytes()
             info = zipfile.ZipInfo(name, _EPOCH)
             info.compress_type, info.external_attr, info.create_system = zipfile.ZIP_DEFLATED, _REGULAR_FILE, 3
-            archive.writestr(info, content)
+            # In pieces: a file may be as large as a bundle.
+            with (folder / name).open("rb") as content, archive.open(info, "w") as packed:
+                shutil.copyfileobj(content, packed, _PIECE)
             names.append(name)
-            size += len(content)
+            size += info.file_size
     return Packed(tuple(names), size)
 
 

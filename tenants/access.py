@@ -4,7 +4,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
-from apps_catalog.models import App, Release, Revision
+from apps_catalog.models import App, AppReport, Release, Review, Revision
 from tenants.models import ApiToken, Cloud, Collection, DataKey, Export, Import, Instance, Operation, User
 from tenants.states import CollectionState, InstanceState
 
@@ -105,6 +105,31 @@ def app_for(user: User | None, slug: str) -> App:
     if app is None or (app.released_at is None and not _knows(user, app)):
         raise Http404("There is no app of this name.")
     return app
+
+
+def reviews_for(user: User) -> QuerySet[Release]:
+    """For operators, to everybody else nothing: releases that wait for an answer, oldest first."""
+    return _reviews(user).filter(review=Review.PENDING).order_by("created_at")
+
+
+def review_for(user: User, release_id: str) -> Release:
+    """An operator's: one that waits for an answer or had one."""
+    return get_object_or_404(_reviews(user).exclude(review=Review.NOT_NEEDED), pk=release_id)
+
+
+def reports_for(user: User) -> QuerySet[AppReport]:
+    """For operators, to everybody else nothing: all that was reported, newest first."""
+    rows = AppReport.objects.select_related("app__developer", "reporter")
+    return rows.order_by("-created_at") if user.is_staff else rows.none()
+
+
+def report_for(user: User, report_id: str) -> AppReport:
+    return get_object_or_404(reports_for(user), pk=report_id)
+
+
+def _reviews(user: User) -> QuerySet[Release]:
+    rows = Release.objects.select_related("app__developer", "revision")
+    return rows if user.is_staff else rows.none()
 
 
 def _knows(user: User | None, app: App) -> bool:

@@ -9,8 +9,8 @@ from django.views.decorators.http import require_POST, require_safe
 from apps_catalog.models import AppReport, Release, Review
 from provider.pages.operator import staff_only
 from tenants.errors import Refused
-from tenants.services.releases import review_release, unlist_app
-from tenants.services.reports import close_report
+from tenants.services.releases import review_release
+from tenants.services.reports import answer_report
 from tenants.views.person import person, tell
 
 ROWS = 50
@@ -50,10 +50,9 @@ def report(request: HttpRequest, report_id: str) -> HttpResponse:
         return HttpResponseBadRequest("do is close or unlist.")
     row = get_object_or_404(AppReport.objects.select_related("app"), pk=report_id)
     try:
+        answer_report(person(request), row, unlist=what == "unlist", note=request.POST.get("note", ""))
         if what == "unlist":
-            unlist_app(person(request), row.app, note=request.POST.get("note", ""))
             messages.success(request, f"{row.app.name} is not listed any more.")
-        close_report(person(request), row)
     except Refused as refusal:
         tell(request, refusal)
     return redirect("console:operator_catalog")

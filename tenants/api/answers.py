@@ -140,6 +140,23 @@ class OwnReleaseShape(ReleaseShape):
     review_note = Text()
 
 
+class ReviewShape(OwnReleaseShape):
+    """For operators. app: its slug."""
+
+    app = Text()
+    name = Text()
+    developer = Text()
+
+
+class ReceivedReportShape(ReportShape):
+    """For operators. reporter, developer: handles."""
+
+    text = Text()
+    reporter = Text()
+    developer = Text()
+    closed_at = Moment(allow_null=True)
+
+
 class ProjectShape(serializers.Serializer[Any]):
     slug = Text()
     name = Text()

@@ -137,3 +137,15 @@ class NewRelease(Strict):
     channel = serializers.CharField(max_length=10, required=False)
     listed = serializers.BooleanField(required=False)
     discovery = serializers.CharField(max_length=64 * 1024, required=False, allow_blank=True, trim_whitespace=False)
+
+
+class Answered(Strict):
+    """An operator's answer. note: for the developer."""
+
+    note = serializers.CharField(max_length=300, required=False, allow_blank=True)
+
+
+class ReportAnswer(Answered):
+    """unlist: take the app off the catalog, false if absent."""
+
+    unlist = serializers.BooleanField(required=False)

@@ -155,6 +155,24 @@ def own_release_document(release: Release) -> Document:
     return {**release_document(release), "review": release.review, "review_note": release.review_note}
 
 
+def review_document(release: Release) -> Document:
+    """`release` with its app and the app's developer."""
+    app = release.app
+    more = {"app": app.slug, "name": app.name, "developer": app.developer.handle}
+    return {**own_release_document(release), **more}
+
+
+def received_report_document(report: AppReport) -> Document:
+    """`report` with its app, the app's developer and who reported it."""
+    return {
+        **report_document(report),
+        "text": report.text,
+        "reporter": report.reporter.handle,
+        "developer": report.app.developer.handle,
+        "closed_at": moment(report.closed_at),
+    }
+
+
 def report_document(report: AppReport) -> Document:
     return {
         "id": report.pk,

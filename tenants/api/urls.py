@@ -2,7 +2,17 @@
 
 from django.urls import path
 
-from tenants.api import accounts, catalog, clouds, collections, instances, projects, transfers, updates
+from tenants.api import (
+    accounts,
+    catalog,
+    clouds,
+    collections,
+    instances,
+    operator_apps,
+    projects,
+    transfers,
+    updates,
+)
 
 urlpatterns = [
     path("accounts/", accounts.Accounts.as_view()),
@@ -32,6 +42,11 @@ urlpatterns = [
     path("collections/<slug:collection_id>/imports/<slug:import_id>/", transfers.OneImport.as_view()),
     path("collections/<slug:collection_id>/imports/<slug:import_id>/apply/", transfers.Apply.as_view()),
     path("collections/<slug:collection_id>/wipe/", transfers.Wipe.as_view()),
+    path("operator/apps/reviews/", operator_apps.Reviews.as_view()),
+    path("operator/apps/reviews/<slug:release_id>/approve/", operator_apps.Approve.as_view()),
+    path("operator/apps/reviews/<slug:release_id>/refuse/", operator_apps.Refuse.as_view()),
+    path("operator/apps/reports/", operator_apps.ReceivedReports.as_view()),
+    path("operator/apps/reports/<slug:report_id>/close/", operator_apps.CloseReport.as_view()),
     path("projects/", projects.Projects.as_view()),
     path("projects/<slug:slug>/", projects.Project.as_view()),
     path("projects/<slug:slug>/adoption/", projects.Adoption.as_view()),

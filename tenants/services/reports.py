@@ -6,6 +6,7 @@ from django.utils import timezone
 from apps_catalog.models import App, AppReport, Concern
 from tenants.errors import Conflict, Refused
 from tenants.models import Event, User
+from tenants.services.releases import unlist_app
 
 TEXT_LIMIT = 2000
 
@@ -34,3 +35,14 @@ def close_report(operator: User, report: AppReport) -> None:
     """The operator has looked. Again: nothing."""
     if AppReport.objects.filter(pk=report.pk, closed_at__isnull=True).update(closed_at=timezone.now()):
         Event.record(report, before="open", after="closed", actor=operator.pk)
+
+
+@transaction.atomic
+def answer_report(operator: User, report: AppReport, *, unlist: bool, note: str = "") -> None:
+    """Close it; unlist: and take the app off the catalog, which wants a note. Again: nothing more.
+
+    Raises Refused (field note); then nothing is changed.
+    """
+    if unlist:
+        unlist_app(operator, report.app, note=note)
+    close_report(operator, report)

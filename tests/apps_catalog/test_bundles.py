@@ -4,7 +4,9 @@ import io
 import resource
 import stat
 import struct
+import tempfile
 import time
+import tracemalloc
 import zipfile
 import zlib
 from pathlib import Path
@@ -301,3 +303,15 @@ def test_links_to_files_travel_as_content_and_links_to_folders_do_not(tmp_path: 
     (tmp_path / "folder").symlink_to("d")
     with pytest.raises(BundleError):
         packed(tmp_path)
+
+
+def test_packing_a_large_file_does_not_hold_it(tmp_path: Path) -> None:
+    with (tmp_path / "large.bin").open("wb") as file:
+        file.truncate(64 * 1024 * 1024)
+    tracemalloc.start()
+    try:
+        with tempfile.TemporaryFile() as into:
+            assert pack(tmp_path, into).size_bytes == 64 * 1024 * 1024
+        assert tracemalloc.get_traced_memory()[1] < 8 * 1024 * 1024
+    finally:
+        tracemalloc.stop()

@@ -1,4 +1,7 @@
-"""Clone what is committed, start it cold, start it warm, measure, stop. `cluster`: what clouds on a Kubernetes cost."""
+"""Clone what is committed, start it cold, start it warm, measure, stop.
+
+`publishing`: only that, from this checkout. `cluster`: what clouds on a Kubernetes cost.
+"""
 
 import argparse
 import shutil
@@ -7,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import data, installing, pages, start
+from tests.bench import data, installing, pages, publishing, start
 from tests.bench.table import Figure, keep, show
 from tests.journey.people import Person
 from tests.journey.stack import SOURCE, Stack
@@ -20,13 +23,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="make bench", description="Measure a whole Freehold on this machine, or clouds on a Kubernetes."
     )
-    parser.add_argument("section", nargs="?", choices=["machine", "cluster"], default="machine")
+    parser.add_argument("section", nargs="?", choices=["machine", "publishing", "cluster"], default="machine")
     parser.add_argument("--skip-cold", action="store_true", help="use this checkout's environment, not a fresh clone's")
     arguments = parser.parse_args()
     if arguments.section == "cluster":
         from tests.bench import cluster  # needs what `make test-cluster` builds
 
         figures, result = cluster.measure(), RESULT.with_name("bench-cluster.json")
+    elif arguments.section == "publishing":
+        figures, result = _publishing(), RESULT.with_name("bench-publishing.json")
     else:
         figures, result = measure(with_cold=not arguments.skip_cold), RESULT
     keep(figures, result)
@@ -43,11 +48,23 @@ def measure(*, with_cold: bool) -> list[Figure]:
         figures += [start.warm(stack), *start.idle(stack)]
         someone = Person(stack, "bench")
         figures += installing.measure(someone)
+        figures += publishing.measure(stack, someone)
         figures += pages.measure(stack, someone)
     finally:
         stack.stop()
         shutil.rmtree(folder, ignore_errors=True)
     return figures + data.measure()
+
+
+def _publishing() -> list[Figure]:
+    folder = Path(tempfile.mkdtemp(prefix="freehold-bench-"))
+    stack = Stack(folder / "home")
+    try:
+        start.started(stack)
+        return publishing.measure(stack, Person(stack, "bench"))
+    finally:
+        stack.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _clone(folder: Path) -> Path:
