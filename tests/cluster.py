@@ -21,7 +21,7 @@ from k8s.testbed.place import here
 
 LANE = ("tests/contract", "tests/kubernetes")
 ALONE = ("tests/contract/test_crashes.py",)
-_BESIDE_EACH_OTHER = 3
+_BESIDE_EACH_OTHER = 2  # a third makes kubelets of two cores late
 _IF_POSSIBLE = "--if-possible"
 
 
