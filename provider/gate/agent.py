@@ -20,7 +20,7 @@ import redis
 from redis.client import PubSub
 
 from provider.gate import feed, feed_data
-from provider.gate.appsession import parse_keys
+from provider.gate.appsession import for_proxy, parse_keys
 from provider.gate.proxy import Proxy, ProxyUnavailable
 
 log = logging.getLogger("gate-agent")
@@ -32,6 +32,8 @@ CHANNEL = "gate"
 
 @dataclass(frozen=True)
 class AgentConfig:
+    """session_keys: kid → secret as the proxy wants it."""
+
     database_url: str
     redis_url: str
     proxy: Proxy
@@ -50,7 +52,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> AgentConfig:
         redis_url=environ.get("REDIS_URL") or f"unix://{run}/redis.sock",
         proxy=Proxy(run / "gate.sock", home / "gate"),
         status_file=run / "gate-agent.json",
-        session_keys=parse_keys(environ["FREEHOLD_SESSION_KEYS"].split(",")),
+        session_keys=for_proxy(parse_keys(environ["FREEHOLD_SESSION_KEYS"].split(","))),
         cell=environ.get("FREEHOLD_CELL") or "local",
         data_key=environ["FREEHOLD_DATA_KEY"],
     )

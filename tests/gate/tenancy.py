@@ -13,7 +13,7 @@ from tenants import feed
 from tenants.models import Cell, Cloud, Instance, InstanceMicro, Plan, User
 from tenants.services.sessions import sid_of
 from tenants.states import InstanceState
-from tests.gate.conftest import Gate, keys, wait_until
+from tests.gate.running import Gate, keys, wait_until
 from tests.gate.wire import Upstream
 
 
