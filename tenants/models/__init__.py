@@ -5,11 +5,13 @@ from tenants.models.gate import AppSignIn, GateChange, GateChangeKind, RevokedSe
 from tenants.models.instances import HOLDING_COMPUTE, Instance, InstanceMicro, Wanted
 from tenants.models.operations import Event, Operation, OperationKind, OperationStep
 from tenants.models.people import RetiredHandle, User
+from tenants.models.sharing import AppKey, Share
 from tenants.models.transfers import Export, Import
 
 __all__ = [
     "HOLDING_COMPUTE",
     "ApiToken",
+    "AppKey",
     "AppSignIn",
     "Cell",
     "Cloud",
@@ -32,6 +34,7 @@ __all__ = [
     "Quota",
     "RetiredHandle",
     "RevokedSession",
+    "Share",
     "SignInCode",
     "User",
     "Wanted",
