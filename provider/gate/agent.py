@@ -16,18 +16,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
-import redis
-from redis.client import PubSub
 
 from provider.gate import feed, feed_access, feed_data, usage
 from provider.gate.appsession import for_proxy, parse_keys
+from provider.gate.nudges import Nudges
 from provider.gate.proxy import Proxy, ProxyUnavailable
 
 log = logging.getLogger("gate-agent")
 
 POLL_S = 0.4
 COMPARE_S = 60.0
-CHANNEL = "gate"
 
 
 @dataclass(frozen=True)
@@ -56,33 +54,6 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> AgentConfig:
         cell=environ.get("FREEHOLD_CELL") or "local",
         data_key=environ["FREEHOLD_DATA_KEY"],
     )
-
-
-class Nudges:
-    """Waits for a word that something changed. Without Redis it only waits: polling finds the change as well."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._subscription: PubSub | None = None
-
-    def wait(self, timeout_s: float) -> None:
-        deadline = time.monotonic() + timeout_s
-        try:
-            heard = self._listen(timeout_s)
-            while heard and self._listen(0.0):
-                pass  # one reading serves all that are waiting
-        except (redis.RedisError, OSError):
-            self._subscription = None
-            time.sleep(max(0.0, deadline - time.monotonic()))
-
-    def _listen(self, timeout_s: float) -> bool:
-        if self._subscription is None:
-            client = redis.Redis.from_url(self._url, socket_connect_timeout=1)
-            self._subscription = client.pubsub(  # type: ignore[no-untyped-call]
-                ignore_subscribe_messages=True
-            )
-            self._subscription.subscribe(CHANNEL)
-        return self._subscription.get_message(timeout=timeout_s) is not None
 
 
 @dataclass

@@ -2,7 +2,8 @@
 
 `kid~exp~host~ins~sid~sub~role~email~iat~mac`: plain fields, since the proxy takes them apart with next to no work (reading
 JSON out of a JWT seven times cost it 12 µs a request: docs/decisions/0019). email: Base64url. mac: HMAC-SHA256 of all that
-stands before it, Base64url. The proxy reads the same fields in instances.cfg.template; change both or neither. Imports no Django.
+stands before it, Base64url. The proxy reads the same fields in instances.cfg.template; change both or neither.
+Imports no Django.
 """
 
 import base64
@@ -42,7 +43,9 @@ def parse_keys(pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         kid, colon, secret = pair.partition(":")
         if not (kid and colon and secret) or set(pair) & set(" \t\r\n") or not _PLAIN.fullmatch(kid):
-            raise ValueError("FREEHOLD_SESSION_KEYS must be kid:secret,kid:secret without blanks, kid of letters and digits")
+            raise ValueError(
+                "FREEHOLD_SESSION_KEYS must be kid:secret,kid:secret without blanks, kid of letters and digits"
+            )
         keys[kid] = secret
     return keys
 

@@ -15,13 +15,15 @@ from django.conf import settings
 from django.db import close_old_connections
 
 from provider.gate.asking import Answer, Ask, from_headers
-from provider.gate.verdicts import decide
+from provider.gate.verdicts import decide, refuse
+from provider.gate.warm import WARM, follow
 
 log = logging.getLogger(__name__)
 
 PATH = "/gate/decide"
 # A browser gets a page that asks again; a program has nothing to do but wait. Below the 15 s that the proxy waits.
 HOLD_BROWSER_S, HOLD_PROGRAM_S, HOLD_STEP_S = 2.0, 8.0, 0.2
+_AS_KNOWN = Answer(204, (("x-gate-as-known", "1"),))
 _threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="decide")
 
 Scope = dict[str, Any]
@@ -34,8 +36,12 @@ async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
     if not hmac.compare_digest(headers.get("x-gate-secret", "").encode(), settings.GATE_SECRET.encode()):
         await _send(send, Answer(404))
         return
+    follow()
     try:
-        answer = await _held(from_headers(headers))
+        ask = from_headers(headers)
+        public = WARM.is_public(ask)
+        # Anyone may have it where it is known to be: upstream and mount are then as the proxy has them.
+        answer = await _held(ask) if public is None else _AS_KNOWN if public else refuse(ask)
     except Exception:
         # Whatever goes wrong, the proxy must not take it for a yes.
         log.exception("decision_failed host=%s", headers.get("x-gate-authority", ""))

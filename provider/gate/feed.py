@@ -124,6 +124,11 @@ def changes(connection: Connection, cursor: Cursor) -> tuple[Changes, Cursor]:
     return found, Cursor(mark, {change: txid for change, txid in seen.items() if txid >= mark})
 
 
+def settled(connection: Connection) -> Cursor:
+    """From here on. What is read after it may be newer than the cursor, never older."""
+    return Cursor(_settled(connection))
+
+
 def _settled(connection: Connection) -> int:
     """Every transaction below this id is over, and what it committed is visible."""
     row = connection.execute(_SETTLED).fetchone()

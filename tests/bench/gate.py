@@ -4,7 +4,6 @@
 """
 
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -71,7 +70,9 @@ def _throughput(variants: Mapping[str, Variant]) -> list[Figure]:
 
 
 def _latency(variants: Mapping[str, Variant]) -> list[Figure]:
-    seen = _in_turns({name: lambda one=one: one.load(1) for name, one in variants.items() if name in ("plain", "owner")})
+    seen = _in_turns(
+        {name: lambda one=one: one.load(1) for name, one in variants.items() if name in ("plain", "owner")}
+    )
     p50 = [ours.p50_ms - theirs.p50_ms for ours, theirs in zip(seen["owner"], seen["plain"], strict=True)]
     p99 = [ours.p99_ms - theirs.p99_ms for ours, theirs in zip(seen["owner"], seen["plain"], strict=True)]
     return [

@@ -1,9 +1,9 @@
 """The rows behind the gate's bench: one instance with an app behind it, and as many others as are asked for."""
 
-from tests.gate.running import Gate, wait_until
-from tests.gate.tenancy import House, new_house
 from tenants import feed
 from tenants.models import InstanceMicro
+from tests.gate.running import Gate, wait_until
+from tests.gate.tenancy import new_house
 
 
 class Fleet:
