@@ -37,7 +37,7 @@ def database(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 
 @pytest.fixture(scope="package")
 def running_gate(database: None, static: Upstream) -> Iterator[Gate]:
-    with running(static.address) as gate:
+    with running(static.address, FREEHOLD_GATE_LIMITS="small:50/20") as gate:
         yield gate
 
 
