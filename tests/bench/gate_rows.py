@@ -1,15 +1,19 @@
 """The rows behind the gate's bench: one instance with an app behind it, and as many others as are asked for."""
 
+from django.db import connection
+
 from tenants import feed
-from tenants.models import InstanceMicro
+from tenants.models import Cloud, Collection, DataServer, Instance, InstanceMicro, Plan, User
 from tests.gate.running import Gate, wait_until
 from tests.gate.tenancy import new_house
+
+PER_CLOUD = 10
 
 
 class Fleet:
     def __init__(self, gate: Gate, upstream: str) -> None:
         self.gate, self.house = gate, new_house()
-        InstanceMicro.objects.create(
+        self.micro = InstanceMicro.objects.create(
             instance=self.house.instance,
             name="main",
             mount="",
@@ -19,8 +23,12 @@ class Fleet:
             upstream=upstream,
             public_routes=["/open/*"],
         )
-        feed.changed(self.house.instance.id)
-        wait_until(lambda: gate.entry("upstreams", f"{self.house.instance.id}/") == upstream, "the app is known")
+        cloud = self.house.instance.cloud
+        DataServer.objects.create(cloud=cloud, upstream="127.0.0.1:9", observed_generation=1)
+        self.collection = Collection.objects.create(
+            cloud=cloud, instance=self.house.instance, project_id="p0", name="one", key_sha256="0" * 64
+        )
+        self.move_to(upstream)
 
     def owner(self) -> dict[str, str]:
         name, value = self.house.cookie()
@@ -28,3 +36,56 @@ class Fleet:
 
     def anybody(self) -> dict[str, str]:
         return {"Host": self.house.host}
+
+    def move_to(self, upstream: str) -> None:
+        """Committed, and until the proxy has it."""
+        InstanceMicro.objects.filter(pk=self.micro.pk).update(upstream=upstream)
+        feed.changed(self.house.instance.id)
+        place = f"{self.house.instance.id}/"
+        wait_until(lambda: f'value="{upstream}"' in self._looked_up(place), "the proxy knows the address", 120)
+
+    def _looked_up(self, place: str) -> str:
+        return self.gate.proxy._command(f"get map {self.gate.home}/gate/upstreams.map {place}")
+
+    def grow(self, count: int) -> None:
+        """So many instances, all awake and with data, ten in each cloud; until the proxy knows them."""
+        cloud, instance = self.house.instance.cloud, self.house.instance
+        clouds = range(1, count // PER_CLOUD + 1)
+        whose = f"'c' || lpad(((n - 1) / {PER_CLOUD} + 1)::text, 16, '0')"
+        which = "'ins' || lpad(n::text, 16, '0')"
+        _copies(User, instance.cloud.owner_id, len(clouds), id="'u' || n", email="n || '@e.org'", handle="'h' || n")
+        _copies(
+            Cloud, cloud.pk, len(clouds), id="'c' || lpad(n::text, 16, '0')", owner_id="'u' || n", namespace="'f' || n"
+        )
+        _copies(
+            DataServer, DataServer.objects.get(cloud=cloud).pk, len(clouds), cloud_id="'c' || lpad(n::text, 16, '0')"
+        )
+        host = "'localhost-app-' || lpad(n::text, 8, '0') || '.apps.localhost'"
+        _copies(Instance, instance.pk, count, id=which, cloud_id=whose, host=host)
+        _copies(InstanceMicro, self.micro.pk, count, id="1000000 + n", instance_id=which)
+        project, key = "'p' || lpad(n::text, 11, '0')", "encode(sha256(n::text::bytea), 'hex')"
+        _copies(
+            Collection, self.collection.pk, count, id="'k' || n", cloud_id=whose, instance_id=which, project_id=project,
+            key_sha256=key,
+        )  # fmt: skip
+        self.gate.stop("agent")
+        self.gate.start("agent")  # reads everything, as at any start
+        last = self.gate.proxy._map("hosts")
+        wait_until(
+            lambda: "found=yes" in self.gate.proxy._command(f"get map {last} localhost-app-{count:08}.apps.localhost"),
+            "the proxy knows them all",
+            600,
+        )
+
+
+def _copies(model: "type[Plan]", pk: object, count: int, **columns: str) -> None:
+    """Of one row, with these columns as SQL of the number n."""
+    table = model._meta.db_table
+    named = ", ".join(f"'{name}', {sql}" for name, sql in columns.items())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} SELECT copy.* FROM {table} o, generate_series(1, {count}) n,"
+            f" jsonb_populate_record(NULL::{table}, to_jsonb(o) || jsonb_build_object({named})) copy"
+            f" WHERE o.{model._meta.pk.column} = %s",
+            [pk],
+        )

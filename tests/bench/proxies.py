@@ -1,6 +1,7 @@
 """What the gate is compared with: the same HAProxy and a Caddy that only pass requests on, before the same upstream."""
 
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,6 +60,14 @@ http://:{port} {{
 def upstream(folder: Path) -> Iterator[str]:
     """An app that costs next to nothing. Yields "address:port"."""
     with _haproxy(folder / "upstream.cfg", _UPSTREAM) as port:
+        yield f"127.0.0.1:{port}"
+
+
+@contextmanager
+def echo(folder: Path) -> Iterator[str]:
+    """An app whose upgraded connections send everything back. Yields "address:port"."""
+    port = free_port()
+    with _served((sys.executable, "-m", "tests.bench.echo", str(port)), port, folder):
         yield f"127.0.0.1:{port}"
 
 

@@ -78,6 +78,11 @@ class Gate:
         os.killpg(process.pid, how)  # the live process has a worker below it
         process.wait(15)
 
+    def resident_kb(self) -> int:
+        """Memory of the proxy."""
+        status = Path(f"/proc/{self.processes['proxy'].pid}/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+
     def is_ready(self) -> bool:
         try:
             with socket.socket(socket.AF_UNIX) as inner:

@@ -35,10 +35,18 @@ def _is_refused(reply: Reply) -> bool:
     return (reply.status, reply.header("retry-after"), reply.header("cache-control")) == (429, "10", "no-store")
 
 
-def test_an_instance_answers_as_often_as_its_plan_says(gate: Gate, small: House, upstream: Upstream) -> None:
+def _again_and_again(gate: Gate, house: House, count: int) -> list[Reply]:
+    """One after another on one connection."""
+    answers = []
     with gate.http.connect() as connection:
-        connection.sendall(spell(small.host, "/p", small.cookie(), JSON) * (SMALL.requests + 1))
-        answers = [read_reply(connection) for _ in range(SMALL.requests + 1)]
+        for _ in range(count):
+            connection.sendall(spell(house.host, "/p", house.cookie(), JSON))
+            answers.append(read_reply(connection))
+    return answers
+
+
+def test_an_instance_answers_as_often_as_its_plan_says(gate: Gate, small: House, upstream: Upstream) -> None:
+    answers = _again_and_again(gate, small, SMALL.requests + 1)
     assert [one.status for one in answers] == [200] * SMALL.requests + [429]
     assert _is_refused(answers[-1]) and errors_of(answers[-1]) == ["Too many requests"]
     assert len(upstream.seen) == SMALL.requests
@@ -69,9 +77,7 @@ def test_an_instance_of_no_small_plan_goes_on_past_small_limits(
     house = new_house()
     house.add("", upstreams("standard"), [])
     settle(gate, house)
-    with gate.http.connect() as connection:
-        connection.sendall(spell(house.host, "/p", house.cookie(), JSON) * (SMALL.requests + 20))
-        assert {read_reply(connection).status for _ in range(SMALL.requests + 20)} == {200}
+    assert {one.status for one in _again_and_again(gate, house, SMALL.requests + 20)} == {200}
 
 
 @pytest.fixture
@@ -81,11 +87,11 @@ def flooding(gate: Gate) -> Iterator[Callable[[str, str], None]]:
 
     def pretend(table: str, what: str) -> None:
         tables.append(table)
-        assert not gate.proxy._command(f"set table {table} key {STRANGER} data.{what} 1000000").strip()
+        assert not gate.proxy._command(f"set table {table} key ::ffff:{STRANGER} data.{what} 1000000").strip()
 
     yield pretend
     for table in tables:
-        gate.proxy._command(f"clear table {table} key {STRANGER}")
+        gate.proxy._command(f"clear table {table} key ::ffff:{STRANGER}")
 
 
 def _from_stranger(gate: Gate, raw: bytes) -> Reply:

@@ -6,7 +6,6 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -70,11 +69,6 @@ def app(gate: Gate) -> Iterator[Callable[[Callable[[socket.socket, bytes], None]
         one.socket.close()
 
 
-def _resident_kb(gate: Gate) -> int:
-    status = Path(f"/proc/{gate.processes['proxy'].pid}/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
-
-
 @dataclass
 class Pouring:
     """Sends as much as the other end takes."""
@@ -114,7 +108,7 @@ def test_an_upload_waits_for_its_app_and_is_not_kept_in_the_gate(gate: Gate, app
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
     receiver, house = app(serve)
-    before = _resident_kb(gate)
+    before = gate.resident_kb()
     with gate.http.connect() as connection:
         connection.settimeout(120)
         head = spell(house.host, "/", house.cookie(), ("Content-Length", str(LARGE)))
@@ -124,12 +118,12 @@ def test_an_upload_waits_for_its_app_and_is_not_kept_in_the_gate(gate: Gate, app
         thread.start()
         wait_until(lambda: receiver.heads and pouring.is_stuck(), "the app's pace is the client's", 60)
         assert pouring.sent < LARGE / 2
-        assert _resident_kb(gate) - before < MAY_GROW_KB
+        assert gate.resident_kb() - before < MAY_GROW_KB
         go_on.set()
         assert read_reply(connection).text == "ok"
         thread.join(60)
     assert got == [hashlib.sha256(DATA).hexdigest()]
-    assert _resident_kb(gate) - before < MAY_GROW_KB
+    assert gate.resident_kb() - before < MAY_GROW_KB
 
 
 def test_a_download_waits_for_its_reader_and_is_not_kept_in_the_gate(gate: Gate, app: Callable) -> None:
@@ -141,13 +135,13 @@ def test_a_download_waits_for_its_reader_and_is_not_kept_in_the_gate(gate: Gate,
         pourings[0].pour()
 
     _, house = app(serve)
-    before = _resident_kb(gate)
+    before = gate.resident_kb()
     with gate.http.connect() as connection:
         connection.settimeout(120)
         connection.sendall(spell(house.host, "/", house.cookie()))
         wait_until(lambda: pourings and pourings[0].is_stuck(), "the reader's pace is the app's", 60)
         assert pourings[0].sent < LARGE / 2
-        assert _resident_kb(gate) - before < MAY_GROW_KB
+        assert gate.resident_kb() - before < MAY_GROW_KB
         assert hashlib.sha256(read_reply(connection).body).digest() == hashlib.sha256(DATA).digest()
 
 
