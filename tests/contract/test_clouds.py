@@ -27,7 +27,7 @@ def test_deleting_a_cloud_takes_its_instances_along(lane: Lane) -> None:
     tenant.run(spec)
     lane.cluster.delete_cloud(tenant.cloud_id)
     lane.cluster.delete_cloud(tenant.cloud_id)
-    until(lambda: not lane.cluster.cloud_exists(tenant.cloud_id), lane.namespace_gone_s)
+    until(lambda: not lane.cluster.cloud_exists(tenant.cloud_id))
     assert (spec.cloud_id, spec.instance_id) not in lane.cluster.list_instances()
 
 

@@ -68,7 +68,7 @@ class _Through:
     def __init__(self, lane: KubernetesLane, driver: KubeCluster) -> None:
         self.cluster: Cluster = driver
         self.artifact, self.source, self.get, self.crash = lane.artifact, lane.source, lane.get, lane.crash
-        self.image, self.namespace_gone_s = lane.image, lane.namespace_gone_s
+        self.image = lane.image
 
 
 def test_live_shows_logs_and_reads_no_secret(lane: KubernetesLane, tenant: Tenant) -> None:
