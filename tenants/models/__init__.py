@@ -6,9 +6,10 @@ from tenants.models.instances import HOLDING_COMPUTE, Instance, InstanceMicro, W
 from tenants.models.operations import Event, Operation, OperationKind, OperationStep
 from tenants.models.people import RetiredHandle, User
 from tenants.models.transfers import Export, Import
-from tenants.models.usage import MeterReading, UsageCount, UsageEvent, UsageHour, UsageMonth
+from tenants.models.usage import BUILDS, MeterReading, UsageCount, UsageEvent, UsageHour, UsageMonth
 
 __all__ = [
+    "BUILDS",
     "HOLDING_COMPUTE",
     "ApiToken",
     "AppSignIn",

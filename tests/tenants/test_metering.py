@@ -1,18 +1,22 @@
 """Whatever happens to those who count and to those who read, usage is what was used."""
 
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import F, Sum
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from apps_catalog.models import Release
+from k8s.errors import Temporary
+from k8s.specs import Sample
 from tenants import metering
 from tenants.metering import MEASURES, Reading
-from tenants.models import Instance, MeterReading, UsageCount, UsageEvent, UsageHour, UsageMonth
+from tenants.models import DataServer, Instance, MeterReading, UsageCount, UsageEvent, UsageHour, UsageMonth
+from tenants.reconcile import measuring
 from tenants.services.instances import install_app
 from tests.worlds import MemoryCluster, active_person, cloud_of, released
 
@@ -77,13 +81,14 @@ def test_micros_add_up_and_builds_count_for_their_developer(instance: Instance) 
     assert sums(UsageMonth, instance)["cpu_us"] == 5
     build = UsageMonth.objects.get(cloud=cloud_of(developer))
     assert (build.subject, build.cpu_us) == ("builds", 11)
+    assert UsageCount.objects.get(cloud=cloud_of(developer), subject="builds", what="build").count == 1
 
 
 def test_an_event_counts_with_the_transaction_it_belongs_to(instance: Instance) -> None:
     def wake() -> None:
         with transaction.atomic():
             metering.count(instance.cloud_id, instance.pk, UsageEvent.WAKE)
-            if UsageCount.objects.get().count == 2:
+            if UsageCount.objects.get(what="wake").count == 2:
                 raise RuntimeError("killed before it is over")
 
     wake()
@@ -154,3 +159,43 @@ def test_usage_is_what_was_read_of_each_life_whatever_happens_in_between(
             if what == "read":
                 counted |= {reading.source: reading.cpu_us for reading in batch}
     assert sums(UsageHour, instance)["cpu_us"] == sums(UsageMonth, instance)["cpu_us"] == sum(counted.values())
+
+
+def test_a_round_reads_every_process_and_what_data_servers_store(
+    cluster: MemoryCluster, instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = DataServer.objects.get(cloud=instance.cloud)
+    DataServer.objects.filter(pk=server.pk).update(used_bytes=1000)
+    readings = iter([(5, 10), (9, 10)])
+
+    def samples() -> list[Sample]:
+        cpu_us, memory = next(readings)
+        return [Sample(instance.pk, "pod", cpu_us, memory), Sample(server.pk, "data", cpu_us, memory)]
+
+    monkeypatch.setattr(cluster, "samples", samples)
+    measuring.sample()
+    MeterReading.objects.update(at=F("at") - MINUTE)
+    measuring.sample()
+    assert sums(UsageMonth, instance)["cpu_us"] == 9
+    stored = UsageMonth.objects.get(cloud=instance.cloud, subject="data")
+    assert (stored.cpu_us, round(stored.storage_byte_s, -3)) == (9, 60_000)
+
+
+def test_rounds_go_on_after_a_cluster_that_did_not_answer(
+    races: None, cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = install_app(active_person(cluster), app_slug=released(cluster).app.slug)[0]
+    answers: list[Sample | None] = [Sample(instance.pk, "pod", 7, 1), None]
+
+    def samples() -> list[Sample]:
+        found = answers.pop() if answers else Sample(instance.pk, "pod", 7, 1)
+        if found is None:
+            raise Temporary("no node answers")
+        return [found]
+
+    monkeypatch.setattr(cluster, "samples", samples)
+    with measuring.going_on(every_s=0.01):
+        deadline = time.monotonic() + 60
+        while not sums(UsageMonth, instance)["cpu_us"] and time.monotonic() < deadline:
+            time.sleep(0.02)
+    assert sums(UsageMonth, instance)["cpu_us"] == 7
