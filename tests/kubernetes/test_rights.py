@@ -48,6 +48,7 @@ def live_whole_life(lane: KubernetesLane, driver: KubeCluster) -> None:
     assert driver.list_instances() == [(both.cloud_id, both.instance_id)]
     assert list(driver.logs(both.cloud_id, both.instance_id))
     assert driver.usage(tenant.cloud_id).memory_bytes > 0
+    assert both.instance_id in {sample.owner for sample in driver.samples()}
     changes = driver.watch(3)
     assert next(changes).cloud_id == tenant.cloud_id
     driver.apply_instance(replace(both, generation=2, micros=both.micros[:1]))
