@@ -43,10 +43,10 @@ def app_key_for(user: User, instance_id: str, key_id: str) -> AppKey:
     )
 
 
-def shares_of(user: User, instance_id: str) -> QuerySet[Share]:
-    """Whom they invited to one of theirs, as far as it is in force or was answered."""
-    rows = Share.objects.filter(instance=instance_for(user, instance_id)).exclude(state=ShareState.ENDED)
-    return rows.select_related("user", "instance").order_by("created_at")
+def shares_of(instance: Instance) -> QuerySet[Share]:
+    """Who is invited to an instance that was found by its owner, as far as it is in force or was answered."""
+    rows = Share.objects.filter(instance=instance).exclude(state=ShareState.ENDED)
+    return rows.select_related("user").order_by("created_at")
 
 
 def share_for(user: User, instance_id: str, share_id: str) -> Share:

@@ -60,6 +60,9 @@ class GateConfig:
     asks_at_once: int = 256
     max_connections: int = 8_192
     threads: int = 2
+    metrics: str = (
+        ""  # "address:port" where the proxy's numbers can be fetched, besides its inner socket; empty: nowhere
+    )
 
     @property
     def folder(self) -> Path:
@@ -104,6 +107,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> GateConfig:
         ask_rate=int(environ.get("FREEHOLD_GATE_ASK_RATE", "3000")),
         client_connections=int(environ.get("FREEHOLD_GATE_CLIENT_CONNECTIONS", "2000")),
         classes=limits.parse(environ.get("FREEHOLD_GATE_LIMITS", "")),
+        metrics=environ.get("FREEHOLD_GATE_METRICS", ""),
     )
 
 
@@ -123,6 +127,7 @@ def render(config: GateConfig) -> str:
     values["limited"] = _fill("limited.cfg.template", values).rstrip()
     values["instance_rules"] = _fill("instances.cfg.template", values).rstrip()
     values["data_rules"] = _fill("data.cfg.template", values).rstrip()
+    values["metrics_bind"] = f"bind {config.metrics}" if config.metrics else ""
     values["frontends"] = _frontends(config, values)
     return _fill("haproxy.cfg.template", values)
 

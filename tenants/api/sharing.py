@@ -80,7 +80,7 @@ class People(Endpoint):
     )
     def get(self, request: Request, instance_id: str) -> Response:
         """Who was invited, and what they answered."""
-        return self.pages(request, access.shares_of(person(request), instance_id), guest_document)
+        return self.pages(request, access.shares_of(access.instance_for(person(request), instance_id)), guest_document)
 
     @extend_schema(
         operation_id="instances_people_create",

@@ -43,11 +43,7 @@ def running_gate(database: None, static: Upstream) -> Iterator[Gate]:
 
 @pytest.fixture
 def gate(running_gate: Gate) -> Gate:
-    """Whole again, whatever the test before stopped."""
-    for name in ("live", "proxy", "agent"):
-        if name not in running_gate.processes:
-            running_gate.start(name)
-    wait_until(lambda: running_gate.is_ready() and running_gate.is_live() and running_gate.beats(), "ready again")
+    running_gate.make_whole()
     return running_gate
 
 

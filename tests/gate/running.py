@@ -78,6 +78,13 @@ class Gate:
         os.killpg(process.pid, how)  # the live process has a worker below it
         process.wait(15)
 
+    def make_whole(self) -> None:
+        """Again, whatever the test before stopped."""
+        for name in ("live", "proxy", "agent"):
+            if name not in self.processes:
+                self.start(name)
+        wait_until(lambda: self.is_ready() and self.is_live() and self.beats(), "ready again")
+
     def resident_kb(self) -> int:
         """Memory of the proxy."""
         status = Path(f"/proc/{self.processes['proxy'].pid}/status").read_text()
