@@ -43,7 +43,9 @@ class Variant:
         return load(self.port, self.headers, connections=connections, seconds=ROUND_S, path=self.path)
 
     def echoes(self) -> float:
-        return echoes(self.port, {"Host": "x"} | self.headers, connections=CONNECTIONS, seconds=ROUND_S)
+        host = self.headers.get("Host", "somewhere")
+        headers = {"Host": host, "Origin": f"http://{host}"} | self.headers
+        return echoes(self.port, headers, connections=CONNECTIONS, seconds=ROUND_S)
 
 
 def measure() -> list[Figure]:
