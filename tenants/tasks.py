@@ -9,7 +9,18 @@ from celery import Task, current_app, shared_task
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from tenants.reconcile import builds, closing, clouds, data_servers, fullness, instances, orphans, transfers, unsettled
+from tenants.reconcile import (
+    builds,
+    closing,
+    clouds,
+    data_servers,
+    fullness,
+    instances,
+    limits,
+    orphans,
+    transfers,
+    unsettled,
+)
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +57,7 @@ def reconcile_build(revision_id: str) -> None:
 @shared_task
 def sweep() -> None:
     """Enqueue whatever is not settled and due. The broker may have lost everything: this finds it again."""
+    limits.end_overrides()
     for task, found in (
         (reconcile_cloud, unsettled.clouds()),
         (reconcile_instance, unsettled.instances()),

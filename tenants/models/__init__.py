@@ -1,14 +1,16 @@
 from tenants.models.access import ApiToken, IdempotencyRecord
-from tenants.models.clouds import Cell, Cloud, Installation, Plan, Quota
+from tenants.models.clouds import Cell, Cloud, Installation
 from tenants.models.data import Collection, DataKey, DataServer
 from tenants.models.gate import AppSignIn, GateChange, GateChangeKind, RevokedSession, SignInCode
 from tenants.models.instances import HOLDING_COMPUTE, Instance, InstanceMicro, Wanted
 from tenants.models.operations import Event, Operation, OperationKind, OperationStep
 from tenants.models.people import RetiredHandle, User
+from tenants.models.plans import Allowance, Interval, Override, Plan, Quota, RateClass
 from tenants.models.transfers import Export, Import
 
 __all__ = [
     "HOLDING_COMPUTE",
+    "Allowance",
     "ApiToken",
     "AppSignIn",
     "Cell",
@@ -25,11 +27,14 @@ __all__ = [
     "Installation",
     "Instance",
     "InstanceMicro",
+    "Interval",
     "Operation",
     "OperationKind",
     "OperationStep",
+    "Override",
     "Plan",
     "Quota",
+    "RateClass",
     "RetiredHandle",
     "RevokedSession",
     "SignInCode",
