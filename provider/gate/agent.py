@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psycopg
 
-from provider.gate import feed, feed_access, feed_data, usage
+from provider.gate import feed, feed_access, feed_data, feed_limits, usage
 from provider.gate.appsession import for_proxy, parse_keys
 from provider.gate.nudges import Nudges
 from provider.gate.proxy import Proxy, ProxyUnavailable
@@ -138,9 +138,10 @@ class Agent:
     def _with_access(
         self, connection: psycopg.Connection, placements: dict[str, feed.Placement], ids: list[str] | None
     ) -> dict[str, feed.Placement]:
-        """Who may enter stands with where it leads. What changed in between is read once more."""
+        """Who may enter, and how often, stands with where it leads. What changed in between is read once more."""
         access = feed_access.load(connection, self.config.cell, self.config.data_key, ids)
-        return {key: entries | access.get(key, frozenset()) for key, entries in placements.items()}
+        limits, none = feed_limits.load(connection, self.config.cell, ids), frozenset[tuple[str, str, str]]()
+        return {key: entries | access.get(key, none) | limits.get(key, none) for key, entries in placements.items()}
 
     def _place(self, ids: list[str], now: dict[str, feed.Placement]) -> None:
         """Apply the difference. All that goes, goes first: a place may have passed from one instance to another."""

@@ -5,12 +5,11 @@ from datetime import datetime
 
 from psycopg import Connection, IsolationLevel
 
-from provider.gate.limits import STANDARD
-
 # The entries of one instance, or of one cloud's data, in the proxy's maps, as (map, key, value).
 Placement = frozenset[tuple[str, str, str]]
 PLACED = (
-    *("upstreams", "mounts", "hosts", "classes"),
+    *("upstreams", "mounts", "hosts"),
+    "classes",  # feed_limits
     *("data", "own", "sign", "fresh", "datakeys"),  # feed_data
     *("appkeys", "calls", "guests"),  # feed_access
 )
@@ -19,10 +18,8 @@ PLACED = (
 _OPEN_STATES = ["running", "updating"]
 
 # What has an address: in this gate's cell, and not in a cloud that closes.
-# A plan that knows no classes gives the standard one (provider/gate/limits.py).
 _HOSTS = """
-SELECT i.host, i.id, coalesce(to_jsonb(p) ->> 'rate_class', 'standard') FROM tenants_instance i
-JOIN tenants_cloud c ON c.id = i.cloud_id JOIN tenants_plan p ON p.slug = c.plan_id
+SELECT i.host, i.id FROM tenants_instance i JOIN tenants_cloud c ON c.id = i.cloud_id
 WHERE i.state <> 'removed' AND c.cell_id = %(cell)s AND c.state NOT IN ('closing', 'closed')
   AND (%(ids)s::text[] IS NULL OR i.id = ANY(%(ids)s))
 """
@@ -88,10 +85,8 @@ def load_all(connection: Connection, cell: str) -> Snapshot:
 def load_placements(connection: Connection, cell: str, ids: list[str] | None) -> dict[str, Placement]:
     """Of these instances of the cell, or of all. Removed ones, and those of closed accounts, are missing."""
     found: dict[str, set[tuple[str, str, str]]] = {}
-    for host, instance_id, rate_class in connection.execute(_HOSTS, {"cell": cell, "ids": ids}).fetchall():
+    for host, instance_id in connection.execute(_HOSTS, {"cell": cell, "ids": ids}).fetchall():
         found[instance_id] = {("hosts", host, instance_id)}
-        if rate_class != STANDARD:
-            found[instance_id].add(("classes", instance_id, rate_class))
     micros = connection.execute(_MICROS, {"cell": cell, "ids": ids, "open": _OPEN_STATES}).fetchall()
     for instance_id, mount, upstream, serve, is_open in micros:
         entries = found.setdefault(instance_id, set())

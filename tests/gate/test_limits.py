@@ -2,10 +2,14 @@
 
 import socket
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from provider.gate import limits
+from tenants import feed
+from tenants.models import Cloud, Override, Plan, RateClass
 from tests.gate.conftest import Gate, errors_of, wait_until
 from tests.gate.tenancy import House, new_house, settle
 from tests.gate.wire import TIMEOUT_S, Reply, Upstream, read_reply, spell
@@ -26,8 +30,13 @@ def small(gate: Gate, upstream: Upstream) -> House:
     """Of somebody whose plan is a small one."""
     house = new_house()
     house.add("", upstream, ["/open/*"])
+    plan, _ = Plan.objects.get_or_create(
+        slug="gate-small",
+        defaults={"cpu_millis": 1, "memory_mib": 1, "storage_mib": 1, "instances": 1, "rate_class": RateClass.SMALL},
+    )
+    Cloud.objects.filter(pk=house.instance.cloud_id).update(plan=plan)
     settle(gate, house)
-    gate.proxy.put("classes", house.instance.id, "small")
+    wait_until(lambda: gate.entry("classes", house.instance.id) == "small", "its class is known")
     return house
 
 
@@ -69,6 +78,22 @@ def test_an_instance_holds_as_many_streams_as_its_plan_says_and_another_is_not_t
     for stream in streams:
         stream.close()
     wait_until(lambda: gate.http.ask(small.host, "/p", small.cookie(), JSON).status == 200, "there is room again")
+
+
+def test_an_override_that_counts_goes_before_the_plan(gate: Gate, small: House) -> None:
+    def follows(rate_class: str | None) -> None:
+        feed.changed(small.instance.id)
+        wait_until(lambda: gate.entry("classes", small.instance.id) == rate_class, f"the class is {rate_class}")
+
+    now = timezone.now()
+    given = {"cloud_id": small.instance.cloud_id, "reason": "x"}
+    Override.objects.create(rate_class=RateClass.LARGE, ends_at=now - timedelta(hours=1), **given)
+    follows("small")
+    Override.objects.create(rate_class=RateClass.LARGE, **given)
+    Override.objects.create(builds=3, **given)
+    follows("large")
+    Override.objects.create(rate_class=RateClass.STANDARD, **given)
+    follows(None)
 
 
 def test_an_instance_of_no_small_plan_goes_on_past_small_limits(
