@@ -15,7 +15,7 @@ from provider.gate import pages
 HERE = Path(__file__).resolve().parent
 # Filled by the agent over the control socket. Empty at every start, so a gate without an agent knows no host and no key.
 MAPS = (
-    *("hosts", "mounts", "upstreams", "revoked", "keys", "state"),
+    *("hosts", "mounts", "upstreams", "waking", "revoked", "keys", "state"),
     *("data", "own", "sign", "fresh", "datakeys"),  # provider/gate/feed_data.py
 )
 # Where apps reach their data: by DETA_BASE_HOST, and by what the former platform called it.

@@ -5,6 +5,7 @@ from tenants.models.gate import AppSignIn, GateChange, GateChangeKind, RevokedSe
 from tenants.models.instances import HOLDING_COMPUTE, Instance, InstanceMicro, Wanted
 from tenants.models.operations import Event, Operation, OperationKind, OperationStep
 from tenants.models.people import RetiredHandle, User
+from tenants.models.sleeping import Drain, DrainAnswer, Gate
 from tenants.models.transfers import Export, Import
 
 __all__ = [
@@ -16,8 +17,11 @@ __all__ = [
     "Collection",
     "DataKey",
     "DataServer",
+    "Drain",
+    "DrainAnswer",
     "Event",
     "Export",
+    "Gate",
     "GateChange",
     "GateChangeKind",
     "IdempotencyRecord",

@@ -1,0 +1,65 @@
+"""The data server of a cloud is awake whenever an instance of it is, and while anybody else needs it."""
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from tenants import feed, steps
+from tenants.models import HOLDING_COMPUTE, Collection, DataServer, Drain, Instance, Operation
+from tenants.reconcile.transfers import KINDS
+from tenants.states import CloudState, CollectionState, DataServerState
+from tenants.tasks import enqueue_data_server
+
+# A person who leafs through collections, or a program outside, comes again within this time.
+IDLE = timedelta(minutes=5)
+AT_ONCE = 500
+_NOTED_EVERY = timedelta(seconds=30)
+
+
+def rouse(cloud_id: str) -> None:
+    """Its data server is needed: wanted awake from here on. However often asked, it is started once."""
+    now = timezone.now()
+    with transaction.atomic():
+        Drain.objects.filter(cloud_id=cloud_id, subject__startswith="dat").delete()
+        sleeping = DataServer.objects.filter(cloud_id=cloud_id, awake=False)
+        if sleeping.update(awake=True, used_at=now, generation=F("generation") + 1):
+            feed.data_changed(cloud_id)
+            enqueue_data_server(DataServer.objects.values_list("pk", flat=True).get(cloud_id=cloud_id))
+            return
+        late = Q(used_at__isnull=True) | Q(used_at__lt=now - _NOTED_EVERY)
+        DataServer.objects.filter(late, cloud_id=cloud_id).update(used_at=now)
+
+
+def idle() -> list[DataServer]:
+    """Servers that nobody has used for a while, of clouds in which nothing needs one. One query."""
+    rows = DataServer.objects.filter(awake=True, state=DataServerState.RUNNING, cloud__state=CloudState.ACTIVE)
+    rows = rows.filter(observed_generation=F("generation")).exclude(used_at__gt=timezone.now() - IDLE)
+    needed = [Exists(rows_of.filter(cloud=OuterRef("cloud"))) for rows_of in _needing()]
+    return list(rows.exclude(needed[0] | needed[1] | needed[2]).select_related("cloud")[:AT_ONCE])
+
+
+def may_sleep(locked: DataServer) -> bool:
+    """As `idle` says of it, but for the time; asked again under its lock."""
+    steady = (
+        locked.awake and locked.state == DataServerState.RUNNING and locked.generation == locked.observed_generation
+    )
+    return steady and not any(rows.filter(cloud=locked.cloud_id).exists() for rows in _needing())
+
+
+def lie_down(locked: DataServer) -> None:
+    """No gate leads to it any more: it may be stopped. In the transaction that locked it."""
+    changes = {"awake": False, "upstream": "", "generation": F("generation") + 1}
+    DataServer.objects.filter(pk=locked.pk).update(**changes)
+    feed.data_changed(locked.cloud_id)
+    enqueue_data_server(locked.pk)
+
+
+def _needing() -> tuple["QuerySet[Instance]", "QuerySet[Operation]", "QuerySet[Collection]"]:
+    """What a data server must be awake for: instances, transfers, collections that it is to delete."""
+    return (
+        Instance.objects.filter(state__in=HOLDING_COMPUTE),
+        Operation.objects.filter(kind__in=KINDS, state__in=steps.OPEN),
+        Collection.objects.filter(state=CollectionState.REMOVING),
+    )
