@@ -14,7 +14,7 @@ class Ask:
     """One request as the proxy saw it. authority: the Host header in lower case. path and query: as they were sent.
 
     own: it comes from the app's own pages or from a person's navigation, so its session may count. cookie, accept,
-    authorization, origin, fetch_mode, fetch_dest: headers, "" where missing.
+    authorization, origin, fetch_mode, fetch_dest: headers, "" where missing. held_ms: how long it has been kept waiting.
     """
 
     scheme: str
@@ -30,6 +30,7 @@ class Ask:
     origin: str
     fetch_mode: str
     fetch_dest: str
+    held_ms: int = 0
 
     @property
     def host(self) -> str:
@@ -78,6 +79,7 @@ def from_headers(headers: Mapping[str, str]) -> Ask:
         origin=headers.get("origin", ""),
         fetch_mode=headers.get("sec-fetch-mode", ""),
         fetch_dest=headers.get("sec-fetch-dest", ""),
+        held_ms=int(headers.get("x-gate-held", "0")),
     )
 
 
@@ -85,16 +87,20 @@ def from_headers(headers: Mapping[str, str]) -> Ask:
 class Answer:
     """status 204 lets the request through to the `x-gate-upstream` header; any other goes to the client as it is.
 
-    hold: may soon be different; the proxy's request is kept waiting for a while before this is said.
+    hold_ms: may soon be different: the proxy keeps the request waiting and asks again after so long, unless the instance
+    is there before. The answer then already says, in headers, as whom the request may enter.
     """
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: str = ""
-    hold: bool = field(default=False, compare=False)
+    hold_ms: int = field(default=0, compare=False)
 
     def also(self, *headers: tuple[str, str]) -> "Answer":
         return replace(self, headers=(*self.headers, *headers))
+
+    def held(self, hold_ms: int) -> "Answer":
+        return replace(self, hold_ms=hold_ms)
 
 
 _PRIVATE = (("cache-control", "no-store"), ("referrer-policy", "no-referrer"), ("x-content-type-options", "nosniff"))

@@ -102,7 +102,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> GateConfig:
 def render(config: GateConfig) -> str:
     """The text of haproxy.cfg."""
     paths = {"maps": config.folder, "pages": config.folder, "lua_file": HERE / "decide.lua"}
-    paths |= {"data_lua_file": HERE / "data.lua"}
+    paths |= {"data_lua_file": HERE / "data.lua", "hold_lua_file": HERE / "hold.lua"}
     values = vars(config) | paths | {"control_socket": config.control_socket, "inner_socket": config.inner_socket}
     values |= {"privileges": _privileges(), "data_hosts": " ".join(_data_hosts(config))}
     values["console_rules"] = _fill("console.cfg.template", values).strip()

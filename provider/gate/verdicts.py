@@ -5,17 +5,19 @@ import time
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db.models import Exists, OuterRef
 
 from apps_catalog.public_routes import canonical_path, matches_public
-from provider.gate import pages, signin
+from provider.gate import pages, signin, waking
 from provider.gate.appsession import AppSession, cookie_name, parse_keys, verify
 from provider.gate.asking import CALLBACK, Answer, Ask, say, set_cookie
 from provider.gate.feed import upstream_of
-from tenants.models import Instance, InstanceMicro, RevokedSession
+from tenants.errors import Conflict, QuotaExceeded
+from tenants.models import Drain, Instance, InstanceMicro, RevokedSession
 from tenants.states import DARK, InstanceState
 
 _OPEN = (InstanceState.RUNNING, InstanceState.UPDATING)
-_COMING = (InstanceState.INSTALLING, InstanceState.WAKING, InstanceState.UPDATING, InstanceState.RUNNING)
+_FILES = (*_OPEN, InstanceState.ASLEEP, InstanceState.WAKING)  # served without any process
 _RESERVED = re.compile(r"/+__space(?![a-z0-9_-])", re.IGNORECASE)
 # Marks a browser whose doubled cookies were cleared a moment ago: a second time in a row is not answered by a redirect.
 TIDIED = "freehold_tidy"
@@ -31,10 +33,15 @@ class Route:
 
 
 def decide(ask: Ask) -> Answer:
-    """What to do with a request. Reads the database, changes nothing but a sign-in code that is used up."""
+    """What to do with a request. Changes nothing but a sign-in code that is used up, and wakes what whoever asks may enter.
+
+    Falling asleep relies on it: whoever is let through while a drain is there ends the drain, so no answer of this kind
+    may come out of a cache (tenants/services/sleeping.py).
+    """
     instance = (
         Instance.objects.select_related("cloud__owner")
         .prefetch_related("micros")
+        .annotate(is_draining=Exists(Drain.objects.filter(subject=OuterRef("pk"))))
         .filter(host=ask.host)
         .exclude(state=InstanceState.REMOVED)
         .exclude(cloud__state__in=DARK)
@@ -120,39 +127,27 @@ def _clearing(ask: Ask) -> list[tuple[str, str]]:
 
 
 def _reach(ask: Ask, instance: Instance, route: Route, session: AppSession | None) -> Answer:
-    micro = route.micro
+    micro, is_owner = route.micro, session is not None
     if micro is None:
         return say(ask, 404, "Not found", pages.FIXED["unknown"])
+    if micro.serve and instance.state in _FILES:
+        return Answer(204, (("x-gate-upstream", upstream_of("", micro.serve)), *_as_whom(micro, session)))
+    try:
+        state = waking.awake(instance)
+    except (QuotaExceeded, Conflict) as refusal:
+        return waking.refused(ask, instance, refusal, is_owner=is_owner).also(*_as_whom(micro, session))
+    if state != instance.state or getattr(instance, "is_draining", False):
+        micro.refresh_from_db(fields=["upstream"])  # as it is after the waking, or after it was kept awake
     where = upstream_of(micro.upstream, micro.serve)
-    if instance.state not in _OPEN or not where:
-        return _not_open(ask, instance, session)
-    headers = [("x-gate-upstream", where)]
-    if micro.mount:
-        headers.append(("x-gate-mount", micro.mount))
+    if state in _OPEN and where:
+        return Answer(204, (("x-gate-upstream", where), *_as_whom(micro, session)))
+    answer = waking.not_open(ask, instance, state, known=session is not None, is_owner=is_owner)
+    return answer.also(*_as_whom(micro, session)) if answer.hold_ms else answer
+
+
+def _as_whom(micro: InstanceMicro, session: AppSession | None) -> list[tuple[str, str]]:
+    """What the proxy must know of a request that goes on, or is held until it can."""
+    headers = [("x-gate-mount", micro.mount)] if micro.mount else []
     if session:
         headers += [("x-gate-user", session.sub), ("x-gate-email", session.email), ("x-gate-role", session.role)]
-    return Answer(204, tuple(headers))
-
-
-def _not_open(ask: Ask, instance: Instance, session: AppSession | None) -> Answer:
-    """Why nothing answers, and what to do; the owner alone is told the reason and led to the instance's page."""
-    console = f"{ask.scheme}://{settings.CONSOLE_HOST}{ask.port}/instances/{instance.id}/"
-    link = (console, "Open its page in the console") if session else None
-    if instance.state in _COMING:
-        page = pages.page(
-            "Your app is starting" if session else "This app is starting",
-            "It will be here in a moment. This page asks again by itself.",
-            link=link,
-            again_s=2,
-        )
-        held = say(ask, 503, "Starting", page).also(("retry-after", "2"))
-        return Answer(held.status, held.headers, held.body, hold=True)
-    if instance.state == InstanceState.FAILED:
-        reason = (instance.state_reason,) if session and instance.state_reason else ()
-        advice = "Its page in the console has the logs and a Retry button." if session else "Its owner can restart it."
-        page = pages.page("This app could not be started", *reason, advice, link=link)
-        return say(ask, 503, "Failed", page).also(("retry-after", "30"))
-    if instance.state == InstanceState.REMOVING:
-        return say(ask, 404, "Not found", pages.page("This app is being removed", "It will not come back.", link=link))
-    page = pages.page("This app is stopped", "Its owner can start it from its page in the console.", link=link)
-    return say(ask, 503, "Stopped", page).also(("retry-after", "30"))
+    return headers

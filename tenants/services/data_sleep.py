@@ -32,6 +32,13 @@ def rouse(cloud_id: str) -> None:
         DataServer.objects.filter(late, cloud_id=cloud_id).update(used_at=now)
 
 
+def rouse_for(project_id: str) -> None:
+    """As `rouse`, by a collection of the cloud. Whoever calls has seen to it that the asker may use it."""
+    cloud_id = Collection.objects.filter(project_id=project_id).values_list("cloud_id", flat=True).first()
+    if cloud_id is not None:
+        rouse(cloud_id)
+
+
 def idle() -> list[DataServer]:
     """Servers that nobody has used for a while, of clouds in which nothing needs one. One query."""
     rows = DataServer.objects.filter(awake=True, state=DataServerState.RUNNING, cloud__state=CloudState.ACTIVE)
