@@ -81,6 +81,8 @@ class Proxy:
     def counted(self, table: str, key: str = "") -> list[Counted]:
         """Of one key, or of all."""
         answer, now = self._command(f"show table {table}" + (f" key {key}" if key else "")), time.time()
+        if key and not answer.strip():
+            return []  # never asked for, or not for a day
         if not answer.startswith("# table"):
             raise ProxyUnavailable(" ".join(answer.split())[:200] or "no answer about a table")
         return [_counted(line, now) for line in answer.splitlines() if line.startswith("0x")]
