@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from tenants import feed, steps
 from tenants.errors import Conflict, QuotaExceeded, Refused
+from tenants.live import announce
 from tenants.models import (
     Cloud,
     DataServer,
@@ -44,6 +45,7 @@ ASKED_DRAIN_TIME = timedelta(seconds=30)
 # A gate that was silent for so long is gone for good, with all that was open through it.
 GATE_FORGOTTEN_AFTER = timedelta(minutes=3)
 AT_ONCE = 500
+LONGEST_IDLE_S = 30 * 24 * 3600
 # Nobody is put to sleep for another one a moment after a request.
 ROOM_IDLE = timedelta(seconds=3)
 
@@ -123,6 +125,14 @@ def wake_now(actor: User, instance: Instance) -> Operation:
         else:
             steps.start(operation, "room", "Others that are idle are put to sleep.")
     return operation
+
+
+def choose_sleep_after(instance: Instance, seconds: int | None) -> None:
+    """Its owner's choice of idle time: None as the plan says, 0 never. Raises Refused (field sleep_after_s)."""
+    if seconds is not None and seconds > LONGEST_IDLE_S:
+        raise Refused("invalid_sleep_after", f"At most {LONGEST_IDLE_S} seconds (30 days).", field="sleep_after_s")
+    if Instance.objects.filter(pk=instance.pk).update(sleep_after_s=seconds):
+        announce(instance.cloud_id, instance.pk)
 
 
 def go_on_waking() -> None:

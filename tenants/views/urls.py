@@ -16,6 +16,7 @@ from tenants.views import (
     instances,
     operations,
     projects,
+    sleeping,
     transfers,
     versions,
 )
@@ -32,6 +33,9 @@ urlpatterns = [
     path("apps/<slug:slug>/install/", apps.install, name="app_install"),
     path("instances/<str:instance_id>/", instances.instance, name="instance"),
     path("instances/<str:instance_id>/restart/", instances.restart, name="instance_restart"),
+    path("instances/<str:instance_id>/sleep/", sleeping.sleep, name="instance_sleep"),
+    path("instances/<str:instance_id>/wake/", sleeping.wake, name="instance_wake"),
+    path("instances/<str:instance_id>/sleep-after/", sleeping.sleep_after, name="instance_sleep_after"),
     path("instances/<str:instance_id>/remove/", instances.remove, name="instance_remove"),
     path("instances/<str:instance_id>/update/", versions.update, name="instance_update"),
     path("instances/<str:instance_id>/rollback/", versions.rollback, name="instance_rollback"),
