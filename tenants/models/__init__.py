@@ -5,12 +5,16 @@ from tenants.models.gate import AppSignIn, GateChange, GateChangeKind, RevokedSe
 from tenants.models.instances import HOLDING_COMPUTE, Instance, InstanceMicro, Wanted
 from tenants.models.operations import Event, Operation, OperationKind, OperationStep
 from tenants.models.people import RetiredHandle, User
+from tenants.models.sharing import AppKey, Share
 from tenants.models.sleeping import Drain, DrainAnswer, Gate
 from tenants.models.transfers import Export, Import
+from tenants.models.usage import BUILDS, MeterReading, UsageCount, UsageEvent, UsageHour, UsageMonth
 
 __all__ = [
+    "BUILDS",
     "HOLDING_COMPUTE",
     "ApiToken",
+    "AppKey",
     "AppSignIn",
     "Cell",
     "Cloud",
@@ -29,6 +33,7 @@ __all__ = [
     "Installation",
     "Instance",
     "InstanceMicro",
+    "MeterReading",
     "Operation",
     "OperationKind",
     "OperationStep",
@@ -36,7 +41,12 @@ __all__ = [
     "Quota",
     "RetiredHandle",
     "RevokedSession",
+    "Share",
     "SignInCode",
+    "UsageCount",
+    "UsageEvent",
+    "UsageHour",
+    "UsageMonth",
     "User",
     "Wanted",
 ]
