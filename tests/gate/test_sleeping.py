@@ -1,5 +1,6 @@
 """Falling asleep and waking, as clients of two gates see it. The test stands in for the worker and the cluster."""
 
+import hashlib
 import itertools
 import random
 import tempfile
@@ -14,10 +15,10 @@ from django.utils import timezone
 
 from provider.up import authority
 from tenants import feed
-from tenants.models import Cloud, Drain, Event, Instance, InstanceMicro
+from tenants.models import Cloud, Collection, DataServer, Drain, Event, Instance, InstanceMicro
 from tenants.models import Gate as GateRow
 from tenants.services import sleeping
-from tenants.states import CloudState, InstanceState, move
+from tenants.states import CloudState, DataServerState, InstanceState, move
 from tests.free_ports import free_port
 from tests.gate.conftest import CONSOLE, Gate, _environment, errors_of, wait_until
 from tests.gate.tenancy import House, new_house, settle
@@ -317,3 +318,33 @@ def test_the_last_use_comes_from_the_gates_own_table(gate: Gate, app: App) -> No
     wait_until(lambda: app.row.last_used_at, "it is written down", LONG_S)
     used = app.row.last_used_at
     assert used is not None and abs((used - began).total_seconds()) < 5
+
+
+def test_the_data_address_wakes_a_data_server_for_its_keys_alone(
+    gate: Gate, upstreams: Callable[[str], Upstream]
+) -> None:
+    house, key = new_house(), "0123456789abcdef_secret"
+    Cloud.objects.filter(pk=house.owner.cloud.pk).update(state=CloudState.ACTIVE)
+    collection = Collection.objects.create(
+        cloud=house.owner.cloud, project_id=f"p{house.instance.pk[-10:]}", name="x", instance=house.instance
+    )
+    Collection.objects.filter(pk=collection.pk).update(key_sha256=hashlib.sha256(key.encode()).hexdigest())
+    server = DataServer.objects.create(
+        cloud=house.owner.cloud, awake=False, state=DataServerState.STOPPED, observed_generation=1
+    )
+    feed.data_changed(house.owner.cloud.pk)
+    wait_until(lambda: gate.entry("own", house.instance.pk), "the gate knows the collection")
+    target = f"/v1/{collection.project_id}/base/items/k"
+    assert gate.http.ask("localhost", target, ("X-API-Key", f"{key}x")).status == 401
+    assert not DataServer.objects.get(pk=server.pk).awake
+    replies: list[Reply] = []
+    asking = threading.Thread(target=lambda: replies.append(gate.http.ask("localhost", target, ("X-API-Key", key))))
+    asking.start()
+    wait_until(lambda: DataServer.objects.get(pk=server.pk).awake, "it is wanted awake", LONG_S)
+    assert DataServer.objects.get(pk=server.pk).generation == 2 and not replies
+    process = upstreams("data")
+    changes = {"state": DataServerState.RUNNING, "upstream": process.address, "observed_generation": 2}
+    DataServer.objects.filter(pk=server.pk).update(**changes)
+    feed.data_changed(house.owner.cloud.pk)
+    asking.join(LONG_S)
+    assert [reply.status for reply in replies] == [200] and process.last.path == target
