@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import secrets
+import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ import psycopg
 
 from provider.gate import feed, feed_access, feed_data, feed_limits, usage
 from provider.gate.appsession import for_proxy, parse_keys
+from provider.gate.drains import Sleepers
 from provider.gate.nudges import Nudges
 from provider.gate.proxy import Proxy, ProxyUnavailable
 
@@ -39,6 +41,7 @@ class AgentConfig:
     session_keys: dict[str, str]
     cell: str
     data_key: str
+    gate: str
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> AgentConfig:
@@ -53,6 +56,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> AgentConfig:
         session_keys=for_proxy(parse_keys(environ["FREEHOLD_SESSION_KEYS"].split(","))),
         cell=environ.get("FREEHOLD_CELL") or "local",
         data_key=environ["FREEHOLD_DATA_KEY"],
+        gate=f"{socket.gethostname()}:{run}"[:120],
     )
 
 
@@ -73,10 +77,15 @@ class Agent:
     lag_s: float = 0.0
     revoked: int = 0
 
+    def __post_init__(self) -> None:
+        self._sleepers = Sleepers(self.config.proxy, self.config.gate, self.config.cell)
+
     def step(self) -> None:
         """Raises psycopg.Error or ProxyUnavailable; then nothing was confirmed, and the next call starts where needed."""
         began = time.time()
         connection = self._connected()
+        self._sleepers.show_up(connection)
+        drains = self._sleepers.draining(connection)
         filled = any(entry.key == "loaded" and entry.value == self.token for entry in self._proxy.entries("state"))
         if self.cursor is None or not filled or time.monotonic() - self.compared_at > COMPARE_S:
             self._load(connection)
@@ -84,6 +93,8 @@ class Agent:
             self._follow(connection, self.cursor)
         # The time before the read: what was committed later may be unknown to the proxy.
         self._proxy.overwrite("beat", str(int(began)))
+        self._sleepers.answer(connection, drains, self.placements)
+        self._sleepers.tell_use(connection)
         if time.monotonic() - self.reported_at > usage.EVERY_S:
             self.reported_at = time.monotonic()
             usage.report(connection, self._proxy, began)

@@ -16,7 +16,7 @@ from provider.gate.limits import Limits
 HERE = Path(__file__).resolve().parent
 # Filled by the agent over the control socket. Empty at every start, so a gate without an agent knows no host and no key.
 MAPS = (
-    *("hosts", "mounts", "upstreams", "classes", "revoked", "keys", "state"),
+    *("hosts", "mounts", "upstreams", "waking", "classes", "revoked", "keys", "state"),
     *("data", "own", "sign", "fresh", "datakeys"),  # provider/gate/feed_data.py
     *("appkeys", "calls", "guests"),  # provider/gate/feed_access.py
     "used",  # filled by the proxy itself: keys that programs used, and when
@@ -114,7 +114,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> GateConfig:
 def render(config: GateConfig) -> str:
     """The text of haproxy.cfg."""
     paths = {"maps": config.folder, "pages": config.folder, "lua_file": HERE / "decide.lua"}
-    paths |= {"data_lua_file": HERE / "data.lua"}
+    paths |= {"data_lua_file": HERE / "data.lua", "hold_lua_file": HERE / "hold.lua"}
     values = vars(config) | paths | {"control_socket": config.control_socket, "inner_socket": config.inner_socket}
     values |= {"privileges": _privileges(), "data_hosts": " ".join(_data_hosts(config))}
     values["least_rate"] = min(one.requests for one in config.classes.values())

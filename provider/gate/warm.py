@@ -56,7 +56,7 @@ class Warm:
             if epoch != self.epoch:
                 return
             if len(self.routes) >= HOSTS:
-                self.routes.clear(), self.hosts.clear()
+                self._clear()
             self.routes[host], self.hosts[instance_id] = routes, host
 
     def forget(self, instance_ids: list[str] | None) -> None:
@@ -64,9 +64,13 @@ class Warm:
         with self.lock:
             self.epoch += 1
             if instance_ids is None:
-                self.routes.clear(), self.hosts.clear()
+                self._clear()
             for instance_id in instance_ids or ():
                 self.routes.pop(self.hosts.pop(instance_id, ""), None)
+
+    def _clear(self) -> None:
+        self.routes.clear()
+        self.hosts.clear()
 
 
 WARM = Warm()

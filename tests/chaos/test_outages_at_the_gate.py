@@ -1,4 +1,4 @@
-"""Redis, the provider's answers and PostgreSQL lost, one after another, at a whole Freehold: its owner and a stranger look on.
+"""Redis, answers of the provider and PostgreSQL lost, one by one, at a whole Freehold: its owner and a stranger look on.
 
 docs/operators/outages.md says the same to operators.
 """
