@@ -313,7 +313,7 @@ def _drain_data(server: DataServer) -> bool:
             cloud_id=locked.cloud_id,
             cell_id=locked.cloud.cell_id,
             keys=list(locked.cloud.collections.values_list("project_id", flat=True)),
-            idle_since=timezone.now() - data_sleep.IDLE,
+            idle_since=data_sleep.idle_since(),
             until=timezone.now() + DRAIN_TIME,
         )
         _tell_gates(drain)
