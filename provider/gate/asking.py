@@ -15,8 +15,8 @@ class Ask:
 
     own: it comes from the app's own pages or from a person's navigation, so its session may count. cookie, accept,
     authorization, origin, fetch_mode, fetch_dest: headers, "" where missing. program: it shows a key, right or wrong;
-    app_key, own_key: the SHA-256 of X-Space-App-Key and of X-API-Key, "" where there is not exactly one. held_ms: how
-    long it has been kept waiting.
+    app_key, own_key: the SHA-256 of X-Space-App-Key and of X-API-Key, "" where there is not exactly one. awake: the
+    proxy knows where to, by maps that are up to date. held_ms: how long it has been kept waiting.
     """
 
     scheme: str
@@ -35,6 +35,7 @@ class Ask:
     program: bool = False
     app_key: str = ""
     own_key: str = ""
+    awake: bool = False
     held_ms: int = 0
 
     @property
@@ -87,6 +88,7 @@ def from_headers(headers: Mapping[str, str]) -> Ask:
         program=headers.get("x-gate-program") == "1",
         app_key=headers.get("x-gate-app-key", ""),
         own_key=headers.get("x-gate-own-key", ""),
+        awake=headers.get("x-gate-awake") == "1",
         held_ms=int(headers.get("x-gate-held", "0")),
     )
 

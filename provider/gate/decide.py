@@ -10,22 +10,25 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import close_old_connections
 
 from provider.gate.asking import Answer, Ask, from_headers
-from provider.gate.verdicts import decide
+from provider.gate.verdicts import decide, refuse
+from provider.gate.warm import WARM, follow
 from tenants.services import data_sleep
 
 log = logging.getLogger(__name__)
 
 PATH, ROUSE_PATH = "/gate/decide", "/gate/rouse"
 PATHS = (PATH, ROUSE_PATH)
+_AS_KNOWN = Answer(204, (("x-gate-as-known", "1"),))
 _threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="decide")
 
 Scope = dict[str, Any]
+T = TypeVar("T")
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
@@ -35,17 +38,29 @@ async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
     if not hmac.compare_digest(headers.get("x-gate-secret", "").encode(), settings.GATE_SECRET.encode()):
         await _send(send, Answer(404))
         return
+    follow()
     try:
-        loop = asyncio.get_running_loop()
         if scope["path"] == ROUSE_PATH:
-            answer = await loop.run_in_executor(_threads, _rouse, headers["x-gate-project"])
+            answer = await _in_thread(_rouse, headers["x-gate-project"])
         else:
-            answer = await loop.run_in_executor(_threads, _decide, from_headers(headers))
+            answer = await _decided(from_headers(headers))
     except Exception:
         # Whatever goes wrong, the proxy must not take it for a yes.
         log.exception("decision_failed host=%s", headers.get("x-gate-authority", ""))
         answer = Answer(500)
     await _send(send, answer)
+
+
+async def _decided(ask: Ask) -> Answer:
+    public = WARM.is_public(ask)
+    if public is None:
+        return await _in_thread(_decide, ask)
+    # Anyone may have it, or only those whom the sign-in will tell: upstream and mount are as the proxy has them.
+    return _AS_KNOWN if public else refuse(ask)
+
+
+async def _in_thread(answer: Callable[[T], Answer], asked: T) -> Answer:
+    return await asyncio.get_running_loop().run_in_executor(_threads, answer, asked)
 
 
 def _decide(ask: Ask) -> Answer:

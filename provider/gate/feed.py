@@ -9,6 +9,7 @@ from psycopg import Connection, IsolationLevel
 Placement = frozenset[tuple[str, str, str]]
 PLACED = (
     *("upstreams", "waking", "mounts", "hosts"),
+    "classes",  # feed_limits
     *("data", "own", "sign", "fresh", "datakeys"),  # feed_data
     *("appkeys", "calls", "guests"),  # feed_access
 )
@@ -130,6 +131,11 @@ def changes(connection: Connection, cursor: Cursor) -> tuple[Changes, Cursor]:
     mark = settled if len(rows) < LIMIT else cursor.txid
     seen = cursor.seen | {row[0]: row[1] for row in rows}
     return found, Cursor(mark, {change: txid for change, txid in seen.items() if txid >= mark})
+
+
+def settled(connection: Connection) -> Cursor:
+    """From here on. What is read after it may be newer than the cursor, never older."""
+    return Cursor(_settled(connection))
 
 
 def _settled(connection: Connection) -> int:

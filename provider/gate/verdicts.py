@@ -14,6 +14,8 @@ from provider.gate import pages, signin, waking
 from provider.gate.appsession import AppSession, cookie_name, parse_keys, verify
 from provider.gate.asking import CALLBACK, Answer, Ask, say, set_cookie, sha256
 from provider.gate.feed import upstream_of
+from provider.gate.routing import split
+from provider.gate.warm import WARM
 from tenants.data_secrets import calls_key
 from tenants.errors import Conflict, QuotaExceeded
 from tenants.models import AppKey, Drain, Instance, InstanceMicro, RevokedSession
@@ -21,7 +23,6 @@ from tenants.states import DARK, InstanceState
 
 _OPEN = (InstanceState.RUNNING, InstanceState.UPDATING)
 _FILES = (*_OPEN, InstanceState.ASLEEP, InstanceState.WAKING)  # served without any process
-_RESERVED = re.compile(r"/+__space(?![a-z0-9_-])", re.IGNORECASE)
 # Marks a browser whose doubled cookies were cleared a moment ago: a second time in a row is not answered by a redirect.
 TIDIED = "freehold_tidy"
 TIDIED_S = 60
@@ -39,8 +40,10 @@ def decide(ask: Ask) -> Answer:
     """What to do with a request. Changes nothing but a sign-in code that is used up, and wakes what whoever asks may enter.
 
     Falling asleep relies on it: whoever is let through while a drain is there ends the drain, so no answer of this kind
-    may come out of a cache (tenants/services/sleeping.py).
+    may come out of a cache (tenants/services/sleeping.py). What warm.py remembers leads nowhere but where the proxy's own
+    map does, as for the signed-in.
     """
+    epoch = WARM.epoch
     instance = (
         Instance.objects.select_related("cloud__owner")
         .prefetch_related("micros")
@@ -52,6 +55,7 @@ def decide(ask: Ask) -> Answer:
     )
     if instance is None:
         return say(ask, 404, "Not found", pages.FIXED["unknown"])
+    WARM.learn(epoch, ask.host, instance.id, {m.mount: tuple(m.public_routes) for m in instance.micros.all()})
     if ask.path == CALLBACK:
         return signin.finish(ask, instance)
     if len(ask.cookies(cookie_name(ask.scheme))) > 1:
@@ -59,7 +63,7 @@ def decide(ask: Ask) -> Answer:
     session, route = _session(ask, instance), _route(ask, instance)
     own = _is_own_key(ask, instance)
     if session is None and not _is_public(route) and not own and not _is_keyed(ask, instance, route):
-        return _refuse(ask)
+        return refuse(ask)
     answer = _reach(ask, instance, route, session)
     goes_on = answer.status == 204 or answer.hold_ms
     return answer.also(("x-gate-own-key", "1")) if own and goes_on else answer
@@ -97,9 +101,8 @@ def _is_keyed(ask: Ask, instance: Instance, route: Route) -> bool:
 def _route(ask: Ask, instance: Instance) -> Route:
     """By the first path segment as it was spelt, stripped; else the primary. The proxy does the same by its maps."""
     micros = {micro.mount: micro for micro in instance.micros.all()}
-    segment, _, rest = ask.path[1:].partition("/")
-    micro, path = (micros[segment], f"/{rest}") if segment and segment in micros else (micros.get(""), ask.path)
-    return Route(None, path) if _RESERVED.match(path) else Route(micro, path)
+    mount, path = split(ask.path, micros)
+    return Route(None if mount is None else micros.get(mount), path)
 
 
 def _is_public(route: Route) -> bool:
@@ -110,7 +113,7 @@ def _is_public(route: Route) -> bool:
     return path is not None and matches_public(route.micro.public_routes, path)
 
 
-def _refuse(ask: Ask) -> Answer:
+def refuse(ask: Ask) -> Answer:
     if ask.may_sign_in:
         return signin.begin(ask)
     return say(ask, 401, "Unauthorized", pages.page("Sign in first", "Open this app by itself to sign in."))
