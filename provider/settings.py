@@ -66,8 +66,10 @@ DEFAULT_PLAN = env.text("FREEHOLD_DEFAULT_PLAN", "household")
 ERASE_AFTER_DAYS = env.integer("FREEHOLD_ERASE_AFTER_DAYS", 30)
 # Listed releases wait for an operator's look.
 REVIEW_LISTINGS = env.boolean("FREEHOLD_REVIEW_LISTINGS", False)
-# Idle seconds after which an instance falls asleep, unless its plan or its owner says otherwise; 0: never.
+# What the plan that is made at the first start says: idle seconds after which an app falls asleep; 0: never by itself.
 SLEEP_AFTER_S = env.integer("FREEHOLD_SLEEP_AFTER_SECONDS", 900)
+# How long a cloud's data server stays awake after its last use, when no instance of the cloud is awake.
+DATA_SLEEP_AFTER_S = env.integer("FREEHOLD_DATA_SLEEP_AFTER_SECONDS", 300)
 BUNDLE_LIMIT_MIB = env.integer("FREEHOLD_BUNDLE_LIMIT_MIB", 250)
 
 # --- Django ----------------------------------------------------------------------------------------------------------

@@ -1,9 +1,10 @@
 """The data server of a cloud is awake whenever an instance of it is, and while anybody else needs it."""
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
@@ -21,7 +22,12 @@ EXPORT_KEPT = timedelta(hours=2)
 AT_ONCE = 500
 # A page waits so long for one that is being woken.
 WAIT_S, _LOOK_S = 8.0, 0.05
-_NOTED_EVERY = timedelta(seconds=30)
+_NOTED_EVERY = timedelta(seconds=2)
+
+
+def idle_since() -> datetime:
+    """Whoever was used after that is not idle."""
+    return timezone.now() - timedelta(seconds=settings.DATA_SLEEP_AFTER_S)
 
 
 def rouse(cloud_id: str) -> None:
@@ -64,7 +70,7 @@ def rouse_for(project_id: str) -> None:
 def idle() -> list[DataServer]:
     """Servers that nobody has used for a while, of clouds in which nothing needs one. One query."""
     rows = DataServer.objects.filter(awake=True, state=DataServerState.RUNNING, cloud__state=CloudState.ACTIVE)
-    rows = rows.filter(observed_generation=F("generation")).exclude(used_at__gt=timezone.now() - IDLE)
+    rows = rows.filter(observed_generation=F("generation")).exclude(used_at__gt=idle_since())
     for needing, cloud in _needing():
         rows = rows.exclude(Exists(needing.filter(**{cloud: OuterRef("cloud")})))
     return list(rows.select_related("cloud")[:AT_ONCE])

@@ -8,9 +8,8 @@ import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db import transaction
-from django.db.models import DateTimeField, DurationField, Exists, ExpressionWrapper, F, OuterRef, Value
+from django.db.models import DateTimeField, DurationField, Exists, ExpressionWrapper, F, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce, Greatest, Now
 from django.utils import timezone
 
@@ -27,6 +26,7 @@ from tenants.models import (
     InstanceMicro,
     Operation,
     OperationKind,
+    Override,
     Quota,
     User,
     Wanted,
@@ -163,7 +163,12 @@ def cancel_drain(instance_id: str, reason: str = "It was used again.") -> bool:
 
 def sleep_after_s(instance: Instance) -> int:
     """Idle seconds until it falls asleep; 0: never. `instance` with its cloud and plan."""
-    return settings.SLEEP_AFTER_S if instance.sleep_after_s is None else instance.sleep_after_s
+    return by_plan_s(instance.cloud) if instance.sleep_after_s is None else instance.sleep_after_s
+
+
+def by_plan_s(cloud: Cloud) -> int:
+    """What the plan says, or an operator who overruled it; 0: never."""
+    return cloud.allowance.sleep_after_s or 0
 
 
 def never_sleeps(instance: Instance) -> bool:
@@ -201,7 +206,11 @@ def _idle() -> list[tuple[str, int]]:
         observed_generation=F("generation"),
         cloud__state=CloudState.ACTIVE,
     )
-    rows = rows.annotate(after=Coalesce("sleep_after_s", Value(settings.SLEEP_AFTER_S))).exclude(after=0)
+    overruled = Override.objects.filter(cloud=OuterRef("cloud"), sleep_after_s__isnull=False, ended_at__isnull=True)
+    overruled = overruled.filter(Q(ends_at__isnull=True) | Q(ends_at__gt=Now())).order_by("-created_at", "-id")
+    by_plan = Subquery(overruled.values("sleep_after_s")[:1])
+    after = Coalesce("sleep_after_s", by_plan, "cloud__plan__sleep_after_s", Value(0))
+    rows = rows.annotate(after=after).exclude(after=0)
     awake = Coalesce("awake_since", "created_at")
     second = Value(timedelta(seconds=1), output_field=DurationField())
     due = ExpressionWrapper(
@@ -313,7 +322,7 @@ def _drain_data(server: DataServer) -> bool:
             cloud_id=locked.cloud_id,
             cell_id=locked.cloud.cell_id,
             keys=list(locked.cloud.collections.values_list("project_id", flat=True)),
-            idle_since=timezone.now() - data_sleep.IDLE,
+            idle_since=data_sleep.idle_since(),
             until=timezone.now() + DRAIN_TIME,
         )
         _tell_gates(drain)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -23,7 +22,10 @@ def about_sleep(row: Instance) -> dict[str, Any]:
     """The choice on the page of an instance."""
     chosen = row.sleep_after_s
     offered = sorted({*_OFFERED, *([chosen] if chosen else [])})
-    choices = [("", f"As the plan says ({spoken(settings.SLEEP_AFTER_S)})"), *((str(s), spoken(s)) for s in offered)]
+    choices = [
+        ("", f"As the plan says ({spoken(sleeping.by_plan_s(row.cloud))})"),
+        *((str(s), spoken(s)) for s in offered),
+    ]
     return {
         "sleep_choices": [*choices, ("0", "never")],
         "sleep_chosen": "" if chosen is None else str(chosen),

@@ -12,7 +12,7 @@ from django.utils import timezone
 from k8s.errors import Permanent, Temporary
 from k8s.specs import MicroPhase
 from tenants.errors import Conflict, QuotaExceeded
-from tenants.models import Drain, DrainAnswer, Event, Gate, Instance, Operation, User, Wanted
+from tenants.models import Drain, DrainAnswer, Event, Gate, Instance, Operation, Override, Plan, User, Wanted
 from tenants.reconcile import instances as reconciler
 from tenants.services import sleeping
 from tenants.services.closing import close_account, reopen_account
@@ -284,6 +284,22 @@ def test_only_who_was_idle_for_long_enough_falls_asleep(cluster: MemoryCluster) 
     assert set(Drain.objects.values_list("subject", flat=True)) == {default.pk, chosen.pk}
     assert sleeping.look_for_sleepers() == 0
     assert again(fresh).state == InstanceState.RUNNING
+
+
+def test_an_operator_may_overrule_what_the_plan_says_and_the_owner_has_the_last_word(cluster: MemoryCluster) -> None:
+    owner = active_person(cluster)
+    theirs, own = running(cluster, owner), running(cluster, owner)
+    Plan.objects.update(sleep_after_s=None)
+    for row in (theirs, own):
+        idle(row, timedelta(minutes=10))
+    assert sleeping.look_for_sleepers() == 0  # by this plan never
+    Override.objects.create(cloud=owner.cloud, sleep_after_s=60, reason="test", ends_at=timezone.now())
+    assert sleeping.look_for_sleepers() == 0  # it is over
+    Override.objects.create(cloud=owner.cloud, sleep_after_s=300, reason="test")
+    sleeping.choose_sleep_after(own, 3600)
+    assert [sleeping.sleep_after_s(again(row)) for row in (theirs, own)] == [300, 3600]
+    assert sleeping.look_for_sleepers() == 1
+    assert Drain.objects.get().subject == theirs.pk
 
 
 def test_one_that_was_just_woken_is_not_idle_though_nobody_came_yet(cluster: MemoryCluster) -> None:
