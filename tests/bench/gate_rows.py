@@ -5,6 +5,7 @@ from django.db.models import Model
 
 from tenants import feed
 from tenants.models import Cloud, Collection, DataServer, Instance, InstanceMicro, User
+from tenants.states import CloudState
 from tests.gate.running import Gate, wait_until
 from tests.gate.tenancy import new_house
 
@@ -25,6 +26,7 @@ class Fleet:
             public_routes=["/open/*"],
         )
         cloud = self.house.instance.cloud
+        Cloud.objects.filter(pk=cloud.pk).update(state=CloudState.ACTIVE)  # else its data has no place in the maps
         self.data_server = DataServer.objects.create(cloud=cloud, upstream="127.0.0.1:9", observed_generation=1)
         self.collection = Collection.objects.create(
             cloud=cloud, instance=self.house.instance, project_id="p0", name="one", key_sha256="0" * 64
