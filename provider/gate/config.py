@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 MAPS = (
     *("hosts", "mounts", "upstreams", "revoked", "keys", "state"),
     *("data", "own", "sign", "fresh", "datakeys"),  # provider/gate/feed_data.py
-    *("appkeys", "calls", "guests"),  # provider/gate/feed_access.py
+    *("appkeys", "calls", "guests", "public"),  # provider/gate/feed_access.py
     "used",  # filled by the proxy itself: keys that programs used, and when
 )
 # Where apps reach their data: by DETA_BASE_HOST, and by what the former platform called it.
@@ -104,7 +104,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> GateConfig:
 def render(config: GateConfig) -> str:
     """The text of haproxy.cfg."""
     paths = {"maps": config.folder, "pages": config.folder, "lua_file": HERE / "decide.lua"}
-    paths |= {"data_lua_file": HERE / "data.lua"}
+    paths |= {"data_lua_file": HERE / "data.lua", "public_lua_file": HERE / "public.lua"}
     values = vars(config) | paths | {"control_socket": config.control_socket, "inner_socket": config.inner_socket}
     values |= {"privileges": _privileges(), "data_hosts": " ".join(_data_hosts(config))}
     values["console_rules"] = _fill("console.cfg.template", values).strip()

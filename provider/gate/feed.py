@@ -10,7 +10,7 @@ Placement = frozenset[tuple[str, str, str]]
 PLACED = (
     *("upstreams", "mounts", "hosts"),
     *("data", "own", "sign", "fresh", "datakeys"),  # feed_data
-    *("appkeys", "calls", "guests"),  # feed_access
+    *("appkeys", "calls", "guests", "public"),  # feed_access
 )
 
 # An instance that is being updated answers for as long as its old processes do.
