@@ -9,6 +9,7 @@ from celery import Task, current_app, shared_task
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
+from tenants import metering
 from tenants.reconcile import (
     builds,
     closing,
@@ -83,6 +84,7 @@ def tidy() -> None:
     closing.look_after()
     fullness.measure()
     unsettled.prune()
+    metering.prune()
     transfers.forget_looked_at()
     invitations.forget_ended()
     for app_id in unsettled.apps_to_spread():

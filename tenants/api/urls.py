@@ -13,6 +13,7 @@ from tenants.api import (
     sharing,
     transfers,
     updates,
+    usage,
 )
 
 urlpatterns = [
@@ -21,6 +22,7 @@ urlpatterns = [
     path("tokens/<slug:token_id>/", accounts.Token.as_view()),
     path("cloud/", clouds.OwnCloud.as_view()),
     path("cloud/reopen/", clouds.Reopen.as_view()),
+    path("cloud/usage/", usage.Usage.as_view()),
     path("apps/", catalog.Apps.as_view()),
     path("apps/<slug:slug>/", catalog.OneApp.as_view()),
     path("apps/<slug:slug>/releases/", catalog.AppReleases.as_view()),

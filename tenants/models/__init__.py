@@ -7,8 +7,10 @@ from tenants.models.operations import Event, Operation, OperationKind, Operation
 from tenants.models.people import RetiredHandle, User
 from tenants.models.sharing import AppKey, Share
 from tenants.models.transfers import Export, Import
+from tenants.models.usage import BUILDS, MeterReading, UsageCount, UsageEvent, UsageHour, UsageMonth
 
 __all__ = [
+    "BUILDS",
     "HOLDING_COMPUTE",
     "ApiToken",
     "AppKey",
@@ -27,6 +29,7 @@ __all__ = [
     "Installation",
     "Instance",
     "InstanceMicro",
+    "MeterReading",
     "Operation",
     "OperationKind",
     "OperationStep",
@@ -36,6 +39,10 @@ __all__ = [
     "RevokedSession",
     "Share",
     "SignInCode",
+    "UsageCount",
+    "UsageEvent",
+    "UsageHour",
+    "UsageMonth",
     "User",
     "Wanted",
 ]

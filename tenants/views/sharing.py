@@ -66,7 +66,7 @@ def make_key(request: HttpRequest, instance_id: str) -> HttpResponse:
         return redirect("console:instance_access", instance_id)
     form = AppKeyForm(app_keys.micros_with_keys(row), request.POST)
     if form.is_valid():
-        asked = idempotency.fingerprint("console:app_key", instance_id, form.data.dict())
+        asked = idempotency.fingerprint("console:app_key", instance_id, request.POST.dict())
         try:
             answer = idempotency.once(user, form.key, asked, partial(_issue, user, row, form))
         except Refused as refusal:
