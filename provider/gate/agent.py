@@ -19,7 +19,7 @@ import psycopg
 import redis
 from redis.client import PubSub
 
-from provider.gate import feed, feed_access, feed_data, usage
+from provider.gate import feed, feed_access, feed_data, streams, usage
 from provider.gate.appsession import parse_keys
 from provider.gate.proxy import Proxy, ProxyUnavailable
 
@@ -98,19 +98,24 @@ class Agent:
     compared_at: float = 0.0
     reported_at: float = 0.0
     lag_s: float = 0.0
-    revoked: int = 0
+    revoked: set[str] = field(default_factory=set)
+    looked_at: float = 0.0
 
     def step(self) -> None:
         """Raises psycopg.Error or ProxyUnavailable; then nothing was confirmed, and the next call starts where needed."""
         began = time.time()
         connection = self._connected()
         filled = any(entry.key == "loaded" and entry.value == self.token for entry in self._proxy.entries("state"))
-        if self.cursor is None or not filled or time.monotonic() - self.compared_at > COMPARE_S:
+        reloads = self.cursor is None or not filled or time.monotonic() - self.compared_at > COMPARE_S
+        if reloads or self.cursor is None:
             self._load(connection)
         else:
             self._follow(connection, self.cursor)
         # The time before the read: what was committed later may be unknown to the proxy.
         self._proxy.overwrite("beat", str(int(began)))
+        if reloads or time.monotonic() - self.looked_at > streams.LOOK_S:
+            self.looked_at = time.monotonic()
+            streams.cut(self._proxy, self.placements, self.revoked, tidy=reloads)
         if time.monotonic() - self.reported_at > usage.EVERY_S:
             self.reported_at = time.monotonic()
             usage.report(connection, self._proxy, began)
@@ -144,14 +149,14 @@ class Agent:
             log.info("gate_loaded corrected=%s", json.dumps(wrong).replace(" ", ""))
         # What changed between the two reads is in the feed after the cursor, and is read again.
         self.placements, self.cursor = placements, snapshot.cursor
-        self.revoked, self.compared_at = len(snapshot.revoked), time.monotonic()
+        self.revoked, self.compared_at = set(snapshot.revoked), time.monotonic()
         self._proxy.overwrite("loaded", self.token)
 
     def _follow(self, connection: psycopg.Connection, cursor: feed.Cursor) -> None:
         found, after = feed.changes(connection, cursor)
         for sid in feed.load_revoked(connection, found.sessions) if found.sessions else ():
             self._proxy.put("revoked", sid, "1")
-            self.revoked += 1
+            self.revoked.add(sid)
         if found.instances:
             now = feed.load_placements(connection, self.config.cell, found.instances)
             self._place(found.instances, self._with_access(connection, now, found.instances))
@@ -195,7 +200,7 @@ def write_status(agent: Agent, error: str) -> None:
         "beat": 0.0 if error else time.time(),
         "lag_s": round(agent.lag_s, 3),
         "instances": len(agent.placements),
-        "revoked": agent.revoked,
+        "revoked": len(agent.revoked),
         "error": error,
     }
     if error and previous.exists():

@@ -18,7 +18,7 @@ MAPS = (
     *("hosts", "mounts", "upstreams", "revoked", "keys", "state"),
     *("data", "own", "sign", "fresh", "datakeys"),  # provider/gate/feed_data.py
     *("appkeys", "calls", "guests", "public"),  # provider/gate/feed_access.py
-    "used",  # filled by the proxy itself: keys that programs used, and when
+    *("used", "streams"),  # filled by the proxy itself: keys that programs used and when, and whose each open stream is
 )
 # Where apps reach their data: by DETA_BASE_HOST, and by what the former platform called it.
 DATA_HOSTS = ("localhost", *FORMER_DATA_HOSTS)
@@ -113,6 +113,7 @@ def render(config: GateConfig) -> str:
     values |= {"privileges": _privileges(), "data_hosts": " ".join(_data_hosts(config))}
     values["console_rules"] = _fill("console.cfg.template", values).strip()
     values["access_rules"] = _fill("access.cfg.template", values).rstrip()
+    values["stream_rules"] = _fill("streams.cfg.template", values).rstrip()
     values["instance_rules"] = _fill("instances.cfg.template", values).rstrip()
     values["data_rules"] = _fill("data.cfg.template", values).rstrip()
     values["metrics_bind"] = f"bind {config.metrics}" if config.metrics else ""
