@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from provider.gate.asking import sha256
 from tenants import feed
 from tenants.services import sharing
 from tenants.services.sessions import end_session
@@ -24,10 +25,10 @@ class Scene:
     upstream: Upstream
     opened: list[socket.socket] = field(default_factory=list)
 
-    def web_socket(self, *headers: tuple[str, str], door: Door | None = None) -> socket.socket:
+    def web_socket(self, *headers: tuple[str, str], door: Door | None = None, path: str = "/ws") -> socket.socket:
         """A WebSocket that has echoed once."""
         origin = ("Origin", f"{'https' if door and door.tls else 'http'}://{self.house.host}")
-        connection = self._sent(spell(self.house.host, "/ws", *HANDSHAKE, origin, *headers), door)
+        connection = self._sent(spell(self.house.host, path, *HANDSHAKE, origin, *headers), door)
         assert read_reply(connection).status == 101
         assert echoes(connection)
         return connection
@@ -48,7 +49,7 @@ class Scene:
 @pytest.fixture
 def scene(gate: Gate, upstreams: Callable[[str], Upstream]) -> Iterator[Scene]:
     scene = Scene(gate, new_house(), upstreams("main"))
-    scene.house.add("", scene.upstream, [], takes_keys=True)
+    scene.house.add("", scene.upstream, ["/open/*"], takes_keys=True)
     settle(gate, scene.house)
     yield scene
     for connection in scene.opened:
@@ -97,12 +98,14 @@ def test_streams_over_https_end_too_by_whichever_port_they_came(scene: Scene) ->
 
 def test_a_revoked_key_ends_the_streams_that_it_opened(scene: Scene) -> None:
     keys = [scene.house.key(name) for name in ("going", "staying")]
-    settle(scene.gate, scene.house)
+    place = f"{scene.house.instance.id}//{sha256(keys[1])}"
+    wait_until(lambda: scene.gate.entry("appkeys", place), "the keys are known")
     going, staying = (scene.web_socket(("X-Space-App-Key", key)) for key in keys)
     own = scene.web_socket(("X-API-Key", scene.house.own_key))
+    anybodys = scene.web_socket(("X-Space-App-Key", "wrong"), path="/open/ws")
     scene.house.revoke(keys[0])
     wait_until(lambda: ended(going), "its stream is over", WITHIN_S)
-    assert echoes(staying) and echoes(own)
+    assert echoes(staying) and echoes(own) and echoes(anybodys)
 
 
 def test_what_was_revoked_while_the_agent_was_away_ends_when_it_is_back(scene: Scene) -> None:
