@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from psycopg import Connection
 
-from provider.gate.feed import Placement
+from provider.gate.feed import Placement, shortened
 from tenants.data_secrets import calls_key
 
 NEVER = 99_999_999_999  # epoch seconds; a key without an end
@@ -52,13 +52,14 @@ def load(connection: Connection, cell: str, root: str, ids: list[str] | None) ->
     """By instance; of these, or of all of the cell. root: FREEHOLD_DATA_KEY.
 
     Maps: appkeys (`<instance>/<mount>/<SHA-256 of a key>` → until when it counts, epoch seconds), calls
-    (`<instance>/<SHA-256 of its own key>`), guests (`<instance>/<person>`), public (`<instance>/<mount>` → patterns).
+    (`<instance>/<shortened SHA-256 of its own key>`), guests (`<instance>/<person>`), public (`<instance>/<mount>` →
+    patterns).
     """
     asked = {"cell": cell, "ids": ids}
     found: dict[str, set[tuple[str, str, str]]] = {}
     for instance_id, cloud_id, version in connection.execute(_OWN, asked).fetchall():
         own = sha256(calls_key(root, cloud_id, instance_id, version).encode()).hexdigest()
-        found[instance_id] = {("calls", f"{instance_id}/{own}", "1")}
+        found[instance_id] = {("calls", f"{instance_id}/{shortened(own)}", "1")}
     for instance_id, mount, fingerprint, expires_at in connection.execute(_KEYS, asked).fetchall():
         found.setdefault(instance_id, set()).add(
             ("appkeys", f"{instance_id}/{mount}/{fingerprint}", _until(expires_at))

@@ -18,7 +18,8 @@ _STREAM = re.compile(r"^(0x[0-9a-f]+): proto=\S+ src=(\S+) ", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Stream:
-    """source: "address:port" of the client. sid, sub, role: of a session; app_key, own_key: SHA-256. "" for none."""
+    """source: "address:port" of the client. sid, sub, role: of a session; app_key, own_key: SHA-256, the latter
+    shortened. "" for none."""
 
     source: str
     instance: str
