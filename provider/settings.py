@@ -66,6 +66,7 @@ DEFAULT_PLAN = env.text("FREEHOLD_DEFAULT_PLAN", "household")
 ERASE_AFTER_DAYS = env.integer("FREEHOLD_ERASE_AFTER_DAYS", 30)
 # Listed releases wait for an operator's look.
 REVIEW_LISTINGS = env.boolean("FREEHOLD_REVIEW_LISTINGS", False)
+MIGRATION_TIMEOUT_S = env.integer("FREEHOLD_MIGRATION_TIMEOUT_S", 600)
 BUNDLE_LIMIT_MIB = env.integer("FREEHOLD_BUNDLE_LIMIT_MIB", 250)
 
 # --- Django ----------------------------------------------------------------------------------------------------------

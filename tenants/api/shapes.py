@@ -235,5 +235,6 @@ def plan_document(plan: InstallPlan, then: Quota, limit: Quota) -> Document:
         "quota": quota_document(limit),
         "quota_after": quota_document(then),
         "price_delta": 0,
+        "calls": list(plan.blueprint.calls),
         "needs_consent": [],
     }

@@ -17,15 +17,16 @@ def halt(instance: Instance) -> None:
     spec, there = instance_spec(instance), cluster.of(instance.cloud.cell_id)
     status = None
     try:
+        there.delete_jobs(instance.cloud_id, instance.pk)
         there.apply_instance(spec)
         status = there.observe(instance.cloud_id, instance.pk)
     except NotFound:
         pass  # nothing of it is there
-    if status is None or _is_still(spec, status):
+    if status is None or is_still(spec, status):
         _stopped(instance)
 
 
-def _is_still(spec: InstanceSpec, status: InstanceStatus) -> bool:
+def is_still(spec: InstanceSpec, status: InstanceStatus) -> bool:
     """Files need no process, so a driver may call a static micro ready all the time."""
     processes = {micro.name for micro in spec.micros if micro.kind is MicroKind.PROCESS}
     running = [micro for micro in status.micros if micro.name in processes and micro.phase is not MicroPhase.STOPPED]
