@@ -9,6 +9,7 @@ from celery import Task, current_app, shared_task
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
+from tenants import metering
 from tenants.reconcile import builds, closing, clouds, data_servers, fullness, instances, orphans, transfers, unsettled
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ def tidy() -> None:
     closing.look_after()
     fullness.measure()
     unsettled.prune()
+    metering.prune()
     transfers.forget_looked_at()
     for app_id in unsettled.apps_to_spread():
         _follow("spread", app_id)

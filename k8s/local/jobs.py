@@ -81,4 +81,5 @@ class Job(Once):
 
     def _record(self, spec: JobSpec, uid: int) -> Record:
         name = f"{self.owner}-{secrets.token_hex(4)}"
-        return Record(name, "job", self.cloud_id, self.owner, spec.micro, uid, self._host.app_slots.take())
+        owner = spec.instance.instance_id  # whose use it counts as
+        return Record(name, "job", self.cloud_id, owner, spec.micro, uid, self._host.app_slots.take())

@@ -54,8 +54,8 @@ class Node:
 class Record:
     """A sandbox as it is kept on disk. slot: number of its address (or port). ready: it has accepted a connection.
 
-    kind: "app", "build" or "job" (a command of an instance). owner: instance or job id. spec: what an app's process was
-    made from (None for the others).
+    kind: "app", "build" or "job" (a command of an instance). owner: the instance's id, a build's own. spec: what an app's
+    process was made from (None for the others).
     """
 
     name: str

@@ -54,6 +54,9 @@ class GateConfig:
     asks_at_once: int = 256
     max_connections: int = 8_192
     threads: int = 2
+    metrics: str = (
+        ""  # "address:port" where the proxy's numbers can be fetched, besides its inner socket; empty: nowhere
+    )
 
     @property
     def folder(self) -> Path:
@@ -96,6 +99,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> GateConfig:
         body_limit_bytes=(int(environ.get("FREEHOLD_BUNDLE_LIMIT_MIB", "250")) + 1) * 1024 * 1024,
         console_rate=int(environ.get("FREEHOLD_GATE_CONSOLE_RATE", "5000")),
         ask_rate=int(environ.get("FREEHOLD_GATE_ASK_RATE", "3000")),
+        metrics=environ.get("FREEHOLD_GATE_METRICS", ""),
     )
 
 
@@ -108,6 +112,7 @@ def render(config: GateConfig) -> str:
     values["console_rules"] = _fill("console.cfg.template", values).strip()
     values["instance_rules"] = _fill("instances.cfg.template", values).rstrip()
     values["data_rules"] = _fill("data.cfg.template", values).rstrip()
+    values["metrics_bind"] = f"bind {config.metrics}" if config.metrics else ""
     values["frontends"] = _frontends(config, values)
     return _fill("haproxy.cfg.template", values)
 

@@ -12,6 +12,7 @@ from tenants.api import (
     projects,
     transfers,
     updates,
+    usage,
 )
 
 urlpatterns = [
@@ -20,6 +21,7 @@ urlpatterns = [
     path("tokens/<slug:token_id>/", accounts.Token.as_view()),
     path("cloud/", clouds.OwnCloud.as_view()),
     path("cloud/reopen/", clouds.Reopen.as_view()),
+    path("cloud/usage/", usage.Usage.as_view()),
     path("apps/", catalog.Apps.as_view()),
     path("apps/<slug:slug>/", catalog.OneApp.as_view()),
     path("apps/<slug:slug>/releases/", catalog.AppReleases.as_view()),

@@ -6,8 +6,10 @@ from tenants.models.instances import HOLDING_COMPUTE, Instance, InstanceMicro, W
 from tenants.models.operations import Event, Operation, OperationKind, OperationStep
 from tenants.models.people import RetiredHandle, User
 from tenants.models.transfers import Export, Import
+from tenants.models.usage import BUILDS, MeterReading, UsageCount, UsageEvent, UsageHour, UsageMonth
 
 __all__ = [
+    "BUILDS",
     "HOLDING_COMPUTE",
     "ApiToken",
     "AppSignIn",
@@ -25,6 +27,7 @@ __all__ = [
     "Installation",
     "Instance",
     "InstanceMicro",
+    "MeterReading",
     "Operation",
     "OperationKind",
     "OperationStep",
@@ -33,6 +36,10 @@ __all__ = [
     "RetiredHandle",
     "RevokedSession",
     "SignInCode",
+    "UsageCount",
+    "UsageEvent",
+    "UsageHour",
+    "UsageMonth",
     "User",
     "Wanted",
 ]

@@ -10,7 +10,7 @@ from django.utils import timezone
 from apps_catalog import erasing
 from apps_catalog.models import AppReport
 from apps_catalog.store import Store
-from tenants import feed, steps
+from tenants import feed, metering, steps
 from tenants.live import announce
 from tenants.models import (
     ApiToken,
@@ -49,6 +49,7 @@ def _forget_rows(cloud: Cloud, owner: User, operation: Operation) -> None:
         return
     _forget_instances(row)
     _forget_data(row)
+    metering.forget(row)
     erasing.withdraw(owner.pk, kept=_installed_by_others(cloud))
     _forget_person(owner)
     move(row, CloudState.CLOSED, closed_at=timezone.now(), observed_generation=row.generation)

@@ -17,6 +17,7 @@ from tenants.views import (
     operations,
     projects,
     transfers,
+    usage,
     versions,
 )
 
@@ -40,6 +41,7 @@ urlpatterns = [
     path("operations/<str:operation_id>/", operations.operation, name="operation"),
     path("operations/<str:operation_id>/retry/", operations.retry, name="operation_retry"),
     path("cloud/", clouds.cloud, name="cloud"),
+    path("cloud/usage/", usage.usage, name="usage"),
     path("collections/", collections.collections, name="collections"),
     path("collections/<str:collection_id>/", collections.collection, name="collection"),
     path("collections/<str:collection_id>/remove/", collections.remove, name="collection_remove"),

@@ -33,6 +33,7 @@ EXPECTED: dict[str, tuple[int | None, int, int, int]] = {
     "operation": (None, 200, 404, 404),
     "operation_retry": (None, 405, 405, 405),
     "cloud": (None, 200, 200, 200),
+    "usage": (None, 200, 200, 200),
     "collections": (None, 200, 200, 200),
     "collection": (None, 200, 404, 404),
     "collection_remove": (None, 200, 404, 404),
