@@ -196,7 +196,9 @@ def _too_slow(deployment: Manifest, current: Sequence[Manifest]) -> tuple[str, s
         for condition in pod.get("status", {}).get("conditions", []):
             if condition["type"] == "PodScheduled" and condition["status"] == "False":
                 return _unscheduled(str(condition.get("message", "")), timeout)
-    path = deployment["spec"]["template"]["spec"]["containers"][0]["readinessProbe"].get("httpGet", {}).get("path")
+    path = (
+        deployment["spec"]["template"]["spec"]["containers"][0].get("readinessProbe", {}).get("httpGet", {}).get("path")
+    )
     missing = f"answer {path} on port {naming.PORT} with 200" if path else f"start listening on port {naming.PORT}"
     return f"did not {missing} within {timeout} s", ""
 

@@ -241,6 +241,13 @@ def test_what_v1_adds_has_its_limits(extra: str, key: str) -> None:
     assert key in keys(micro(extra, version=1))
 
 
+def test_hosts_of_egress_are_read_with_a_warning_that_they_are_only_told() -> None:
+    found = parse(micro("egress: [api.example.org, '*.example.org']", engine="python3.11", version=1))
+    assert found.primary.egress == ("api.example.org", "*.example.org")
+    assert "not enforced" in found.warnings[0]
+    assert parse(micro("egress: none", engine="python3.11", version=1)).warnings == ()
+
+
 @pytest.mark.parametrize("engine", ["static", "react", "svelte", "vue"])
 @pytest.mark.parametrize("extra", ["health: /up", "migrate: ./m"])
 def test_files_have_no_health_and_nothing_to_migrate(engine: str, extra: str) -> None:
