@@ -17,6 +17,8 @@ HERE = Path(__file__).resolve().parent
 MAPS = (
     *("hosts", "mounts", "upstreams", "revoked", "keys", "state"),
     *("data", "own", "sign", "fresh", "datakeys"),  # provider/gate/feed_data.py
+    *("appkeys", "calls", "guests"),  # provider/gate/feed_access.py
+    "used",  # filled by the proxy itself: keys that programs used, and when
 )
 # Where apps reach their data: by DETA_BASE_HOST, and by what the former platform called it.
 DATA_HOSTS = ("localhost", *FORMER_DATA_HOSTS)
@@ -110,6 +112,7 @@ def render(config: GateConfig) -> str:
     values = vars(config) | paths | {"control_socket": config.control_socket, "inner_socket": config.inner_socket}
     values |= {"privileges": _privileges(), "data_hosts": " ".join(_data_hosts(config))}
     values["console_rules"] = _fill("console.cfg.template", values).strip()
+    values["access_rules"] = _fill("access.cfg.template", values).rstrip()
     values["instance_rules"] = _fill("instances.cfg.template", values).rstrip()
     values["data_rules"] = _fill("data.cfg.template", values).rstrip()
     values["metrics_bind"] = f"bind {config.metrics}" if config.metrics else ""

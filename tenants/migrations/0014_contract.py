@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """What is installed already has run: nothing of it is to be migrated."""
 
-    dependencies = [("tenants", "0017_usage")]
+    dependencies = [("tenants", "0013_plans")]
 
     operations = [
         migrations.AddField(

@@ -19,7 +19,7 @@ from k8s.specs import (
     VolumeSpec,
 )
 from tenants.addresses import authority
-from tenants.data_secrets import cloud_secrets
+from tenants.data_secrets import calls_key, cloud_secrets
 from tenants.data_server import keys
 from tenants.models import Cloud, Collection, DataServer, Instance, Wanted
 from tenants.sizes import Size, size_of, size_of_part
@@ -163,6 +163,7 @@ def _environment(instance: Instance, part: Part) -> dict[str, str]:
         "DETA_SPACE_APP_HOSTNAME": authority(instance.host),
         "DETA_SPACE_APP_MICRO_NAME": part.name,
         "DETA_SPACE_APP_MICRO_TYPE": "normal" if part.mount else "primary",
+        "DETA_API_KEY": calls_key(settings.DATA_KEY, instance.cloud_id, instance.pk, instance.calls_version),
         **_data_environment(instance),
     }
 
