@@ -70,6 +70,7 @@ REVIEW_LISTINGS = env.boolean("FREEHOLD_REVIEW_LISTINGS", False)
 SLEEP_AFTER_S = env.integer("FREEHOLD_SLEEP_AFTER_SECONDS", 900)
 # How long a cloud's data server stays awake after its last use, when no instance of the cloud is awake.
 DATA_SLEEP_AFTER_S = env.integer("FREEHOLD_DATA_SLEEP_AFTER_SECONDS", 300)
+MIGRATION_TIMEOUT_S = env.integer("FREEHOLD_MIGRATION_TIMEOUT_S", 600)
 BUNDLE_LIMIT_MIB = env.integer("FREEHOLD_BUNDLE_LIMIT_MIB", 250)
 
 # --- Django ----------------------------------------------------------------------------------------------------------

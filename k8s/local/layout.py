@@ -117,6 +117,18 @@ class NodeHome:
     def build_status(self, cloud_id: str, job_id: str) -> Path:
         return self.root / "status" / cloud_id / "builds" / f"{job_id}.json"
 
+    def jobs(self, cloud_id: str) -> Path:
+        return self.cloud(cloud_id) / "jobs"
+
+    def job_document(self, cloud_id: str, job_id: str) -> Path:
+        return self.jobs(cloud_id) / f"{job_id}.json"
+
+    def job_status(self, cloud_id: str, job_id: str) -> Path:
+        return self.root / "status" / cloud_id / "jobs" / f"{job_id}.json"
+
+    def job_log(self, cloud_id: str, job_id: str) -> Path:
+        return self.logs(cloud_id) / "jobs" / f"{job_id}.log"
+
     def status(self, cloud_id: str) -> Path:
         return self.root / "status" / cloud_id
 

@@ -58,21 +58,36 @@ def test_two_processes_share_one_address(someone: Someone) -> None:
     assert user.web.get(url + "database").text == "hello from web /database"
 
 
-def test_the_start_with_two_micros_works_as_the_documents_say(someone: Someone) -> None:
-    section = START.read_text().split("## Two micros")[1].split("\n## ")[0]
-    blocks = re.findall(r"```\w*\n(.*?)```", section, re.DOTALL)
-    files = {_name(text): _body(text) for text in blocks if _name(text)}
-    assert set(files) == {"Spacefile", "api/requirements.txt", "api/main.py", "pages/index.html"}
+@pytest.mark.parametrize(
+    ("section", "names", "answers"),
+    [
+        ("Python", {"Spacefile", "requirements.txt", "main.py"}, {"": '{"count":1}'}),
+        ("Node", {"Spacefile", "package.json", "index.js"}, {"": "hello"}),
+        (
+            "Two micros",
+            {"Spacefile", "api/requirements.txt", "api/main.py", "pages/index.html"},
+            {"api/word": '{"word":"hello"}', "": "fetch('/api/word')"},
+        ),
+    ],
+)
+def test_a_start_works_as_the_documents_say(
+    someone: Someone, section: str, names: set[str], answers: dict[str, str]
+) -> None:
+    files = written_in(section)
+    assert set(files) == names
     user, url = published(someone, files)
-    assert user.web.get(url + "api/word").json() == {"word": "hello"}
-    assert "fetch('/api/word')" in user.web.get(url).text
+    for path, said in answers.items():
+        assert said in user.web.get(url + path).text
 
 
-def _name(block: str) -> str:
-    """The file that a block of the documents is, by its first line."""
-    found = re.match(r"(?:#|//|<!--) (\S+)", block)
-    return found[1] if found and not block.startswith("freehold") else ""
-
-
-def _body(block: str) -> str:
-    return block.split("\n", 1)[1]
+def written_in(section: str) -> dict[str, str]:
+    """The files in a section of the documents, named by their first lines; a file of JSON has no room for its name."""
+    text = START.read_text().split(f"\n## {section}\n")[1].split("\n## ")[0]
+    files = {}
+    for kind, block in re.findall(r"```(\w*)\n(.*?)```", text, re.DOTALL):
+        named = re.match(r"(?:#|//|<!--) (\S+)", block)
+        if kind == "json":
+            files["package.json"] = block
+        elif named and kind != "sh":
+            files[named[1]] = block.split("\n", 1)[1]
+    return files

@@ -49,7 +49,7 @@ def test_a_cloud_is_these_objects_the_namespace_first() -> None:
         ("Namespace", "cloud-c1"),
         *(("ResourceQuota", name) for name in ("apps", "system", "objects")),
         ("LimitRange", "defaults"),
-        *(("NetworkPolicy", name) for name in ("closed", "apps", "builds", "data")),
+        *(("NetworkPolicy", name) for name in ("closed", "internet", "apps", "builds", "data")),
         *(("ServiceAccount", name) for name in ("default", "app")),
     ]
 

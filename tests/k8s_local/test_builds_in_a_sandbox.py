@@ -1,5 +1,8 @@
+import shutil
+from pathlib import Path
+
 from k8s.local.layout import NetworkPlan
-from k8s.specs import BuildMicro, JobPhase
+from k8s.specs import BuildMicro, JobPhase, Limits
 from tests.contract.apps import Tenant
 from tests.contract.test_builds import PAGE, finished
 from tests.k8s_local.conftest import needs_root
@@ -42,6 +45,31 @@ def test_the_way_out_refuses_hosts_that_are_no_registry_and_says_so_in_the_log(t
 def test_a_build_cannot_fill_the_machine(tenant: Tenant) -> None:
     lines = output(tenant, "df --output=size -B1M /src /out /tmp /cache | tail -4")
     assert all(int(line) < 8_192 for line in lines if line.strip().isdigit())
+
+
+def test_a_build_that_fills_its_disk_fails_and_the_machines_is_not_touched(tenant: Tenant) -> None:
+    before = shutil.disk_usage(tenant.lane.home).free  # type: ignore[attr-defined]
+    lines = output(tenant, "for place in /src /out /tmp; do fallocate -l 20G $place/big || echo full; done")
+    assert lines.count("full") == 3
+    assert before - shutil.disk_usage(tenant.lane.home).free < 10 * 1024**3  # type: ignore[attr-defined]
+
+
+def test_a_build_that_forks_without_end_stops_at_its_limit(tenant: Tenant) -> None:
+    bomb = BuildMicro("site", "static", "site", serve=".", commands=("for i in $(seq 300); do sleep 30 & done; wait",))
+    limits = Limits(cpu_millis=1000, memory_mib=512, processes=60)
+    status = finished(tenant, tenant.build(PAGE, bomb, limits=limits, timeout_s=60))
+    assert status.phase is JobPhase.FAILED
+    assert not _processes_of(tenant)
+
+
+def test_a_build_that_waits_for_an_answer_gets_none_and_what_it_leaves_running_is_ended(tenant: Tenant) -> None:
+    lines = output(tenant, "cat; echo nobody answered", "nohup sleep 600 > /dev/null 2>&1 & echo left it")
+    assert {"nobody answered", "left it"} <= set(lines)
+    assert not _processes_of(tenant)
+
+
+def _processes_of(tenant: Tenant) -> list[str]:
+    return [f.read_text() for f in Path("/sys/fs/cgroup").glob(f"**/{tenant.cloud_id}/*/cgroup.procs") if f.read_text()]
 
 
 def test_nothing_of_a_finished_build_stays_but_log_and_status(tenant: Tenant) -> None:
