@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from k8s.errors import ClusterError, Permanent
 from k8s.local import artifacts, documents, process, sandbox, sandbox_volume
 from k8s.local.capture import Capture
+from k8s.local.deflating import Pieces
 from k8s.local.documents import BuildDocument, CloudDocument
 from k8s.local.host import Host
 from k8s.local.journal import log
@@ -73,8 +74,9 @@ class Build:
         if cloud is None or self._stop.is_set():
             return
         self._publish(JobStatus(self.owner, self.cloud_id, JobPhase.RUNNING))
+        work = self._home.work(self.cloud_id, self.owner)
         try:
-            status = await self._attempt(spec, cloud.uid)
+            status = await self._attempt(spec, cloud.uid, work)
         except (ClusterError, OSError) as error:
             status = JobStatus(self.owner, self.cloud_id, JobPhase.FAILED, reason=str(error))
         except Exception:  # a job must end visibly, whatever broke
@@ -82,11 +84,11 @@ class Build:
             status = JobStatus(self.owner, self.cloud_id, JobPhase.FAILED, reason="The node could not run the build.")
         if not self._stop.is_set():
             self._publish(status)
+        await asyncio.to_thread(sandbox_volume.destroy, work)  # takes a while, for which nobody need wait
 
-    async def _attempt(self, spec: BuildSpec, uid: int) -> JobStatus:
-        """Disk, sandbox, packing; the disk and the sandbox are gone at the end whatever happened."""
+    async def _attempt(self, spec: BuildSpec, uid: int, work: Path) -> JobStatus:
+        """Disk, sandbox, packing; the sandbox is gone at the end whatever happened."""
         record = self._record(uid)
-        work = self._home.work(self.cloud_id, self.owner)
         self._home.build_log(self.cloud_id, self.owner).unlink(missing_ok=True)
         sandbox.prepare(self._host.node, record)
         writer = LogWriter(self._home.build_log(self.cloud_id, self.owner), _LOG_BYTES)
@@ -108,7 +110,6 @@ class Build:
         finally:
             self._host.stop_egress(sandbox.upstream(self._host.node, record)[0])
             await asyncio.to_thread(sandbox.clear, self._host.node, record)
-            await asyncio.to_thread(sandbox_volume.destroy, work)
             self._host.build_slots.free(record.slot)
             capture.close()
 
@@ -162,7 +163,8 @@ class Build:
         store.mkdir(parents=True, exist_ok=True)
         draft = store / f".draft-{self.owner}-{secrets.token_hex(4)}"
         try:
-            artifacts.pack(work / "out", draft, spec.output_limit_mib * 1024**2)
+            pieces = Pieces(self._home.pieces(self.cloud_id))
+            artifacts.pack(work / "out", draft, spec.output_limit_mib * 1024**2, pieces)
             size = draft.stat().st_size
             digest = artifacts.put(store, draft)
         finally:
