@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from tests.free_ports import free_port
 from tests.journey.people import Person
 from tests.journey.stack import SOURCE
 
@@ -32,17 +35,35 @@ class CommandLine:
     url: str
 
     def __call__(self, *words: str, given: str = "", cwd: Path | None = None) -> Answer:
-        ours = {"XDG_CONFIG_HOME": str(self.folder / "config"), "FREEHOLD_URL": self.url, "PYTHONPATH": str(SOURCE)}
         done = subprocess.run(
             [sys.executable, "-m", "provider.cli.main", *words],
             cwd=cwd or self.folder,
-            env=os.environ | ours,
+            env=self._environment,
             input=given,
             capture_output=True,
             text=True,
             timeout=400,
         )
         return Answer(done.returncode, done.stdout, done.stderr)
+
+    @contextmanager
+    def developing(self, folder: Path) -> Iterator[str]:
+        """`freehold dev` in `folder`; its address, once it answers there."""
+        port = free_port()
+        words = (sys.executable, "-m", "provider.cli.main", "dev", "--port", str(port))
+        process = subprocess.Popen(words, cwd=folder, env=self._environment, stdout=subprocess.PIPE, text=True)
+        try:
+            said = list(takewhile(lambda line: "is your app" not in line, process.stdout or ()))
+            assert process.poll() is None, "".join(said)
+            yield f"http://localhost:{port}"
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        ours = {"XDG_CONFIG_HOME": str(self.folder / "config"), "FREEHOLD_URL": self.url, "PYTHONPATH": str(SOURCE)}
+        return os.environ | ours
 
     def ok(self, *words: str, cwd: Path | None = None) -> dict[str, Any]:
         """The JSON document of a command that succeeds."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.journey import apps, data_apps
@@ -72,6 +73,26 @@ def test_a_program_on_ones_own_machine_shares_the_data_of_ones_copy(
     who.web.get(copy["url"])  # signs in at the app's address
     origin = {"Origin": copy["url"].rstrip("/")}
     assert who.web.post(copy["url"], content=curl.encode(), headers=origin).json() == {"key": "k", "n": 7}
+
+
+def test_pages_that_run_on_ones_own_machine_share_the_data_of_ones_copy(
+    someone: Callable[[str], tuple[Person, CommandLine]],
+) -> None:
+    who, developer = someone("dev")
+    spacefile = data_apps.SHELL["Spacefile"].replace("run: python main.py", "run: python main.py, dev: python3 main.py")
+    folder = laid_out(developer.folder / "app", data_apps.SHELL | {"Spacefile": spacefile})
+    copy = developer.ok("push", cwd=folder)["instance"]
+    who.web.get(copy["url"])  # signs in at the app's address
+    item, path = {"key": "k", "n": 7}, "__space/v0/base/v1/dummy/b/items"
+    with developer.developing(folder) as here:
+        assert "Shell" in httpx.get(here, timeout=30).text
+        page = {"Origin": here, "Sec-Fetch-Site": "same-origin"}
+        put = httpx.put(f"{here}/{path}", json={"items": [item]}, headers=page, timeout=30)
+        assert (put.status_code, put.json()) == (207, {"processed": {"items": [item]}})
+        assert who.web.get(f"{copy['url']}{path}/k").json() == item
+        file = f"{here}/__space/v0/drive/v1/dummy/d/files"
+        assert httpx.post(f"{file}?name=a", content=b"hello", headers=page, timeout=30).status_code == 201
+        assert httpx.get(f"{file}/download?name=a", timeout=30).content == b"hello"
 
 
 def test_people_see_the_build_and_what_to_do_next(someone: Callable[[str], tuple[Person, CommandLine]]) -> None:
