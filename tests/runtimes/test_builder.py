@@ -141,6 +141,7 @@ def test_a_frontend_without_serve_is_built_and_its_output_found(build: Build) ->
 
 def framework(script: str) -> dict[str, str]:
     """What a framework leaves, without the framework."""
+    script += " && mkdir -p node_modules/x && touch node_modules/x/index.js"
     return {"package.json": json.dumps({"name": "x", "scripts": {"build": script}}), "public/a.txt": "1", "secret": "x"}
 
 
@@ -179,13 +180,27 @@ def test_a_framework_without_its_server_says_what_to_do(build: Build, engine: st
     assert hint in built.last
 
 
-@pytest.mark.parametrize(("engine", "server"), [("nuxt", ".output/server/index.mjs"), ("svelte-kit", "build/index.js")])
-def test_other_frameworks_ship_what_their_server_is_in(build: Build, engine: str, server: str) -> None:
+@pytest.mark.parametrize(
+    ("engine", "server", "needs_packages"),
+    [("nuxt", ".output/server/index.mjs", False), ("svelte-kit", "build/index.js", True)],
+)
+def test_other_frameworks_ship_what_their_server_needs(
+    build: Build, engine: str, server: str, needs_packages: bool
+) -> None:
     files = framework(f"mkdir -p $(dirname {server}) && touch {server}")
     built = build(files, {"name": "web", "engine": engine, "src": ""})
     assert built.status == 0, built.log
     assert built.micros["web"]["command"] == f"node {server}"
-    assert (built.cwd("web") / server).is_file() and not (built.cwd("web") / "secret").exists()
+    shipped = {path.name for path in built.cwd("web").iterdir()}
+    assert shipped == {server.split("/")[0], "package.json"} | ({"node_modules"} if needs_packages else set())
+
+
+def test_a_framework_that_is_started_otherwise_ships_everything(build: Build) -> None:
+    micro = {"name": "web", "engine": "next", "src": "", "run": "npx next start"}
+    built = build(framework("mkdir .next && touch .next/BUILD_ID"), micro)
+    assert built.status == 0, built.log
+    assert built.micros["web"]["command"] == "npx next start"
+    assert {path.name for path in built.cwd("web").iterdir()} >= {".next", "node_modules", "public", "secret"}
 
 
 def test_commands_run_in_order_in_the_micros_folder_with_shell_features(build: Build) -> None:

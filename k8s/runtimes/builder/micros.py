@@ -149,11 +149,11 @@ def _with_build_script(micro: Micro, folder: Path) -> Micro:
 
 @dataclass(frozen=True)
 class _Framework:
-    """With a server of its own. server: what its build leaves, started by Node. ships: what that needs, without `include`.
-    lacking: what to do where a build leaves no such server."""
+    """With a server of its own. server: what its build leaves, started by Node. ships: what of the folder that needs, where
+    the Spacefile says neither `run` nor `include`. lacking: what to do where a build leaves no such server."""
 
     server: str
-    ships: str
+    ships: tuple[str, ...]
     lacking: str
 
 
@@ -164,10 +164,14 @@ def _fullstack(work: Workspace, micro: Micro, folder: Path) -> Entry:
     server = _next_server(work, folder) if micro.engine == "next" else framework.server
     if not micro.run and not (folder / server).is_file():
         raise BuildFailed(f"[{micro.name}] the build left no {framework.server}: {framework.lacking}")
-    node_deps.prune(work, micro, folder)
+    if micro.run or micro.include:
+        ships, keep = micro.include, _KEPT_WITH_INCLUDE
+    else:
+        ships, keep = tuple(name for name in framework.ships if (folder / name).exists()), ()
+    if not ships or "node_modules" in (*ships, *keep):
+        node_deps.prune(work, micro, folder)
     say("Packing code", micro)
-    default = () if micro.run or not (folder / framework.ships).exists() else (framework.ships,)
-    copy_included(work, replace(micro, include=micro.include or default), folder, keep=_KEPT_WITH_INCLUDE)
+    copy_included(work, replace(micro, include=ships), folder, keep=keep)
     return _entry(micro, command=micro.run or f"node {server}", notes=_node_notes(micro))
 
 
@@ -198,13 +202,19 @@ def _custom(work: Workspace, micro: Micro, folder: Path) -> Entry:
 _FRAMEWORKS = {
     "next": _Framework(
         ".next/standalone/server.js",
-        ".next/standalone",
+        (".next/standalone", "package.json"),
         "next.config must say output: 'standalone', or the Spacefile run",
     ),
     "nuxt": _Framework(
-        ".output/server/index.mjs", ".output", "Nuxt must build with the preset node-server, which is its own default"
+        ".output/server/index.mjs",
+        (".output", "package.json"),
+        "Nuxt must build with the preset node-server, which is its own default",
     ),
-    "svelte-kit": _Framework("build/index.js", "build", "svelte.config.js must use @sveltejs/adapter-node"),
+    "svelte-kit": _Framework(
+        "build/index.js",
+        ("build", "package.json", "node_modules"),  # what is listed under dependencies is not in the bundle
+        "svelte.config.js must use @sveltejs/adapter-node",
+    ),
 }
 _BUILDERS: dict[str, Callable[[Workspace, Micro, Path], Entry]] = {
     "static": _static,
