@@ -199,6 +199,8 @@ def remove_instance(actor: User, instance: Instance, *, delete_data: bool = Fals
     changes = {"wanted": Wanted.REMOVED, "delete_data": delete_data, "generation": locked.generation + 1}
     move(locked, InstanceState.REMOVING, actor=actor.pk, state_reason="", **changes)
     take_collection(actor, locked, delete_data=delete_data)
+    locked.app_keys.all().delete()
+    locked.shares.all().delete()
     return _open_removal(actor, locked)
 
 
@@ -288,11 +290,9 @@ def _insert(cloud: Cloud, revision: Revision, alias: str, row: dict[str, Any]) -
 
 
 def lock(instance: Instance) -> Instance:
-    return (
-        Instance.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("cloud", "app", "revision", "release")
-        .get(pk=instance.pk)
-    )
+    """In two statements: one that joins the revision and has to wait finds nothing where that was changed meanwhile."""
+    Instance.objects.select_for_update(no_key=True).values_list("pk").get(pk=instance.pk)
+    return Instance.objects.select_related("cloud", "app", "revision", "release").get(pk=instance.pk)
 
 
 def bring_up(actor: User | None, locked: Instance, kind: OperationKind, **changes: Any) -> Operation:

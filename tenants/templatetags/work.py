@@ -14,7 +14,7 @@ from tenants.models import Instance, Operation
 
 register = template.Library()
 
-_GOOD = {"running", "active", "ready", "succeeded"}
+_GOOD = {"running", "active", "ready", "succeeded", "accepted"}
 _BUSY = {
     "creating",
     "installing",
@@ -32,6 +32,7 @@ _TITLES = {
     "create_cloud": "Creating your cloud",
     "close_cloud": "Closing your account",
     "reopen_cloud": "Keeping your account",
+    "change_plan": "Changing your plan",
     "install": "Installing",
     "restart": "Restarting",
     "update": "Updating",

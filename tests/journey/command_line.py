@@ -42,7 +42,7 @@ class CommandLine:
             input=given,
             capture_output=True,
             text=True,
-            timeout=400,
+            timeout=900,
         )
         return Answer(done.returncode, done.stdout, done.stderr)
 
