@@ -157,6 +157,13 @@ def test_next_is_shipped_as_its_standalone_server_with_its_assets(build: Build) 
     assert files == {*own, "package.json"}
 
 
+def test_include_says_what_ships_of_a_next_whose_server_brings_its_own_packages(build: Build) -> None:
+    micro = {"name": "web", "engine": "next", "src": "", "include": [".next/standalone", "public"]}
+    built = build(framework(NEXT.format(".next/standalone")), micro)
+    assert built.status == 0, built.log
+    assert {path.name for path in built.cwd("web").iterdir()} == {".next", "public"}
+
+
 def test_next_that_takes_the_project_for_a_workspace_is_found_below_its_own_name(build: Build) -> None:
     files = {f"apps/web/{name}": text for name, text in framework(NEXT.format(".next/standalone/apps/web")).items()}
     built = build(files, {"name": "web", "engine": "next", "src": "apps/web"})

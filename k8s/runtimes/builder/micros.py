@@ -164,14 +164,13 @@ def _fullstack(work: Workspace, micro: Micro, folder: Path) -> Entry:
     server = _next_server(work, folder) if micro.engine == "next" else framework.server
     if not micro.run and not (folder / server).is_file():
         raise BuildFailed(f"[{micro.name}] the build left no {framework.server}: {framework.lacking}")
-    if micro.run or micro.include:
-        ships, keep = micro.include, _KEPT_WITH_INCLUDE
-    else:
-        ships, keep = tuple(name for name in framework.ships if (folder / name).exists()), ()
-    if not ships or "node_modules" in (*ships, *keep):
+    needs_packages = bool(micro.run) or "node_modules" in framework.ships
+    if needs_packages:
         node_deps.prune(work, micro, folder)
     say("Packing code", micro)
-    copy_included(work, replace(micro, include=ships), folder, keep=keep)
+    usual = () if micro.run else tuple(name for name in framework.ships if (folder / name).exists())
+    keep = _KEPT_WITH_INCLUDE if needs_packages else ()
+    copy_included(work, replace(micro, include=micro.include or usual), folder, keep=keep)
     return _entry(micro, command=micro.run or f"node {server}", notes=_node_notes(micro))
 
 
