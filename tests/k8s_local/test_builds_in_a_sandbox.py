@@ -49,3 +49,13 @@ def test_nothing_of_a_finished_build_stays_but_log_and_status(tenant: Tenant) ->
     output(tenant, "true")
     work = tenant.lane.home / "work"  # type: ignore[attr-defined]
     until(lambda: not list(work.glob("*/*")), 60)  # its disk goes when the result has been told
+
+
+def test_pieces_of_archives_are_out_of_the_builds_reach_and_go_with_the_cloud(tenant: Tenant) -> None:
+    output(tenant, "head -c 100000 /dev/urandom > noise")
+    pieces = tenant.lane.home / "pieces" / tenant.cloud_id  # type: ignore[attr-defined]
+    assert list(pieces.iterdir())
+    lines = output(tenant, "find / -name pieces -type d 2>/dev/null | sed 's/^/seen /'; echo looked")
+    assert "looked" in lines and not [line for line in lines if line.startswith("seen")]
+    tenant.lane.cluster.delete_cloud(tenant.cloud_id)
+    until(lambda: not pieces.exists(), 60)
