@@ -84,7 +84,10 @@ class Build:
             status = JobStatus(self.owner, self.cloud_id, JobPhase.FAILED, reason="The node could not run the build.")
         if not self._stop.is_set():
             self._publish(status)
-        await asyncio.to_thread(sandbox_volume.destroy, work)  # takes a while, for which nobody need wait
+        try:
+            await asyncio.to_thread(sandbox_volume.destroy, work)  # takes a while, for which nobody need wait
+        except OSError:  # the next agent removes what is left
+            log.exception("event=disk_left cloud=%s job=%s", self.cloud_id, self.owner)
 
     async def _attempt(self, spec: BuildSpec, uid: int, work: Path) -> JobStatus:
         """Disk, sandbox, packing; the sandbox is gone at the end whatever happened."""

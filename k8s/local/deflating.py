@@ -61,7 +61,7 @@ class Pieces:
         if not self._grown:
             return
         total = 0
-        with contextlib.suppress(OSError):  # the cloud is being erased
+        with contextlib.suppress(OSError):  # another build trims, or the cloud is being erased
             for file in sorted(self._folder.iterdir(), key=_used_at, reverse=True):
                 total += file.stat().st_size
                 if total > self._most_bytes:

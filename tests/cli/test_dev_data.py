@@ -130,8 +130,9 @@ def test_what_is_neither_base_nor_drive_is_not_there(data: DataServer, dev: Dev)
 def test_a_data_address_that_cannot_be_believed_is_named(
     data: DataServer, dev: Dev, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("SSL_CERT_FILE")
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere.pem")
     url, _ = dev()
+    monkeypatch.delenv("SSL_CERT_FILE")  # which the test's own client would read
     answer = httpx.get(url + ITEMS)
     assert (answer.status_code, data.asked) == (502, [])
     assert data.host in answer.json()["errors"][0]
