@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from provider.billing import pages as billing
 from provider.pages import allowances, catalog, docs, mails, operator, plans
 from tenants.views import live_urls, urls
 
@@ -23,6 +24,8 @@ urlpatterns = [
     path("operator/clouds/<str:cloud_id>/overrides/<str:override_id>/end/", allowances.end, name="override_end"),
     path("operator/mails/", mails.mails, name="mails"),
     path("operator/mails/<str:name>/", mails.mail, name="mail"),
+    path("billing/checkout/", billing.checkout, name="checkout"),
+    path("billing/portal/", billing.portal, name="portal"),
     path("docs/", docs.page, name="docs"),
     path("docs/<path:path>", docs.page, name="docs_page"),
 ]

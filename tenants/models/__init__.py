@@ -1,4 +1,5 @@
 from tenants.models.access import ApiToken, IdempotencyRecord
+from tenants.models.billing import BillingAccount, EventCursor, PaymentEvent, PlanPrice
 from tenants.models.clouds import Cell, Cloud, Installation
 from tenants.models.data import Collection, DataKey, DataServer
 from tenants.models.gate import AppSignIn, GateChange, GateChangeKind, RevokedSession, SignInCode
@@ -17,12 +18,14 @@ __all__ = [
     "ApiToken",
     "AppKey",
     "AppSignIn",
+    "BillingAccount",
     "Cell",
     "Cloud",
     "Collection",
     "DataKey",
     "DataServer",
     "Event",
+    "EventCursor",
     "Export",
     "GateChange",
     "GateChangeKind",
@@ -37,7 +40,9 @@ __all__ = [
     "OperationKind",
     "OperationStep",
     "Override",
+    "PaymentEvent",
     "Plan",
+    "PlanPrice",
     "Quota",
     "RateClass",
     "RetiredHandle",
