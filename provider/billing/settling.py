@@ -88,7 +88,7 @@ def _give_plan(account: BillingAccount, current: Subscription | None) -> tuple[s
         return "", bought
     try:
         with transaction.atomic():
-            change_plan(None, cloud, wanted, by_operator=True, reason=why)
+            change_plan(None, cloud, wanted, is_paid=True, reason=why)
     except Refused as refusal:
         log.warning("billing_plan_not_changed cloud=%s plan=%s why=%s", cloud.pk, wanted, refusal)
         return str(refusal), bought if bought is not None else given
@@ -103,8 +103,9 @@ def _follow_the_account(account: BillingAccount, current: Subscription | None) -
     """A subscription of an account that is being closed is not renewed; of one that is kept after all it goes on."""
     closing = account.cloud.state == CloudState.CLOSING
     if closing and current is not None and not current.cancel_at_period_end:
-        gateway().set_ending(current.id, ends=True)
+        # Written first: killed in between, it is known whose doing an end is, and the next look ends it.
         BillingAccount.objects.filter(pk=account.pk).update(ends_with_account=True, noticed=F("noticed") + 1)
+        gateway().set_ending(current.id, ends=True)
     elif not closing and account.ends_with_account:
         if current is not None and current.cancel_at_period_end:
             gateway().set_ending(current.id, ends=False)

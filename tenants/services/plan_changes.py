@@ -89,10 +89,14 @@ class PlanChange:
         return None if new.price_minor else 0
 
 
-def chosen_plan(slug: str, *, by_operator: bool = False) -> Plan:
-    """One that may be changed to. Raises Refused (field plan)."""
-    plan = Plan.objects.filter(pk=slug, archived_at__isnull=True).first()
-    if plan is None or not (plan.is_visible or by_operator):
+def chosen_plan(slug: str, *, by_operator: bool = False, is_paid: bool = False) -> Plan:
+    """One that may be changed to: on offer; for operators any that is not archived; what is paid for always.
+
+    Raises Refused (field plan).
+    """
+    plan = Plan.objects.filter(pk=slug).first()
+    offered = plan is not None and plan.archived_at is None and (plan.is_visible or by_operator)
+    if plan is None or not (offered or is_paid):
         raise Refused("no_plan", "There is no such plan to choose.", field="plan")
     return plan
 
@@ -136,7 +140,13 @@ def change_own_plan(actor: User, cloud: Cloud, slug: str) -> Operation:
 
 @transaction.atomic
 def change_plan(
-    actor: User | None, cloud: Cloud, slug: str, *, by_operator: bool = False, reason: str = ""
+    actor: User | None,
+    cloud: Cloud,
+    slug: str,
+    *,
+    by_operator: bool = False,
+    is_paid: bool = False,
+    reason: str = "",
 ) -> Operation:
     """Give the cloud another plan: its quota holds from now on, the cluster's limits follow within the operation.
 
@@ -144,7 +154,7 @@ def change_plan(
     Several at once go one after the other, each against what the one before left. Raises Refused naming the field, Conflict.
     """
     hold_plan(slug)  # before the cloud's row, in the order in which an edited plan comes to its clouds
-    plan = chosen_plan(slug, by_operator=by_operator)
+    plan = chosen_plan(slug, by_operator=by_operator, is_paid=is_paid)
     locked = _lock(cloud)
     if plan.pk == locked.plan_id:
         raise Refused("same_plan", "The cloud has this plan already.", field="plan")

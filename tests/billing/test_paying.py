@@ -1,5 +1,7 @@
 """From a plan with a price to a subscription, and what becomes of the cloud's plan as it changes, late payments and ends."""
 
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -7,11 +9,12 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from provider.billing import settling, tasks
+from provider.billing.gateway import StripeGateway
 from tenants.models import BillingAccount, Operation, PlanPrice
 from tenants.services.closing import close_account, reopen_account
 from tenants.services.instances import install_app
 from tenants.services.plan_changes import change_plan
-from tenants.services.plans import edit_plan
+from tenants.services.plans import archive_plan, edit_plan
 from tests.api.client import Program, error
 from tests.billing.conftest import Payer
 from tests.offers import offer
@@ -173,6 +176,41 @@ def test_a_new_price_is_for_new_subscriptions_and_old_ones_keep_theirs(payer: Pa
     assert sorted(PlanPrice.objects.values_list("amount_minor", flat=True)) == [500, 700]
 
 
+def test_what_is_paid_for_is_given_though_it_was_taken_off_meanwhile(payer: Payer) -> None:
+    session = payer.session("small")
+    archive_plan(None, "small", archived=True)
+    payer.double.stripe.pay(session)
+    settling.settle(payer.account.pk)
+    assert (payer.cloud.plan_id, payer.account.problem) == ("small", "")
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_around_the_call_that_ends_it_with_the_account(
+    payer: Payer, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Whoever keeps the account after all goes on with the subscription."""
+    subscription = str(payer.subscribed("small")["id"])
+    close_account(payer.user)
+    real = StripeGateway.set_ending
+
+    def killed(self: StripeGateway, row_id: str, *, ends: bool) -> None:
+        if moment == "after":
+            real(self, row_id, ends=ends)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StripeGateway, "set_ending", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tasks.settle()
+    tasks.settle()
+    row = payer.double.stripe.get("subscription", subscription)
+    assert row["cancel_at_period_end"] is True
+    reopen_account(payer.user)
+    for _ in range(3):
+        tasks.settle()
+    assert (row["cancel_at_period_end"], settling.unsettled()) == (False, [])
+
+
 def test_cards_and_invoices(payer: Payer) -> None:
     program = Program(payer.user)
     assert error(program("POST", "billing/portal/"))[:2] == (409, "nothing_paid")
@@ -245,3 +283,20 @@ def test_when_the_cloud_is_erased_the_customer_is_deleted(payer: Payer) -> None:
     account = payer.account
     assert (account.customer, account.status, settling.unsettled()) == ("", "", [])
     assert account.deleted_at is not None
+
+
+def test_the_worker_knows_all_that_beat_sends() -> None:
+    from provider.billing.hearing import SETTLE
+    from provider.celery import app
+
+    app.loader.import_default_modules()
+    wanted = {entry["task"] for entry in app.conf.beat_schedule.values()}
+    assert {SETTLE, *wanted} <= set(app.tasks)
+
+
+def test_where_nobody_pays_the_sdk_is_not_loaded() -> None:
+    """It would cost every process of an installation without billing its memory."""
+    code = (
+        "import django; django.setup(); import provider.urls, provider.celery, sys; sys.exit('stripe' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0
