@@ -4,6 +4,7 @@ Kept maps are compared with what they should be, not remembered: a proxy that wa
 """
 
 import socket
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 # A command and its payload must fit into one buffer of the proxy (16 KiB).
 CHUNK_BYTES = 12_000
 TIMEOUT_S = 5.0
+# As haproxy.cfg.template says of the table per_instance.
+EXPIRE_MS = 24 * 3600 * 1000
 
 
 class ProxyUnavailable(Exception):
@@ -27,6 +30,15 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """Of a stick table. open: requests and streams that count under it now; used_at: the last touch, epoch seconds."""
+
+    key: str
+    open: int
+    used_at: float
+
+
+@dataclass(frozen=True)
 class Proxy:
     """control: the stats socket. folder: where the map files lie; their paths are the maps' names."""
 
@@ -35,6 +47,8 @@ class Proxy:
 
     def entries(self, name: str) -> list[Entry]:
         lines = self._command(f"show map {self._map(name)}").splitlines()
+        if lines and lines[0].startswith("Unknown map"):
+            raise ProxyUnavailable(f"no rule looks into {name}.map")
         return [Entry(*_three(line)) for line in lines if line]
 
     def converge(self, name: str, wanted: Mapping[str, str]) -> int:
@@ -61,10 +75,23 @@ class Proxy:
         """The key is gone afterwards, however often it was there."""
         self._command(f"del map {self._map(name)} {key}")
 
+    def ask(self, command: str) -> str:
+        """What the proxy says to any other command."""
+        return self._command(command)
+
     def overwrite(self, key: str, value: str) -> None:
         """A key of the state map, which stays there all the time (`set` has no gap, and is quick in a small map)."""
         if "not found" in self._command(f"set map {self._map('state')} {key} {value}"):
             self._change(f"add map {self._map('state')} {key} {value}")
+
+    def counted(self, table: str, key: str = "") -> list[Counted]:
+        """Of one key, or of all."""
+        answer, now = self._command(f"show table {table}" + (f" key {key}" if key else "")), time.time()
+        if key and not answer.strip():
+            return []  # never asked for, or not for a day
+        if not answer.startswith("# table"):
+            raise ProxyUnavailable(" ".join(answer.split())[:200] or "no answer about a table")
+        return [_counted(line, now) for line in answer.splitlines() if line.startswith("0x")]
 
     def _map(self, name: str) -> Path:
         return self.folder / f"{name}.map"
@@ -88,6 +115,13 @@ class Proxy:
 def _received(connection: socket.socket) -> Iterator[bytes]:
     while data := connection.recv(1 << 18):
         yield data
+
+
+def _counted(line: str, now: float) -> Counted:
+    """`0x…: key=… use=0 exp=86399000 http_req_cnt=1 …`; an entry expires so long after its last touch."""
+    values = dict(word.split("=", 1) for word in line.split()[1:] if "=" in word)
+    age_s = (EXPIRE_MS - int(values["exp"])) / 1000
+    return Counted(values["key"], int(values["conn_cur"]), now - age_s)
 
 
 def _three(line: str) -> tuple[str, str, str]:
