@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tenants", "0018_desk"),
+        ("tenants", "0019_choices"),
     ]
 
     operations = [
