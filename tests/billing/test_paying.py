@@ -75,6 +75,12 @@ def test_one_that_is_too_small_is_refused_before_anything_is_paid(payer: Payer, 
     assert payer.double.calls == [] and not BillingAccount.objects.exists()
 
 
+def test_who_is_leaving_pays_for_nothing_more(payer: Payer) -> None:
+    close_account(payer.user)
+    assert error(payer.checkout("small"))[:2] == (409, "cloud_unavailable")
+    assert payer.double.calls == []
+
+
 def test_a_trial_is_given_once(payer: Payer) -> None:
     edit_plan(None, "small", {"trial_days": 14})
     subscription = payer.subscribed("small")
