@@ -7,11 +7,13 @@ from tenants.api import (
     catalog,
     clouds,
     collections,
+    contents,
     instances,
     operator_apps,
     projects,
     transfers,
     updates,
+    uploads,
 )
 
 urlpatterns = [
@@ -41,6 +43,14 @@ urlpatterns = [
     path("collections/<slug:collection_id>/imports/", transfers.Imports.as_view()),
     path("collections/<slug:collection_id>/imports/<slug:import_id>/", transfers.OneImport.as_view()),
     path("collections/<slug:collection_id>/imports/<slug:import_id>/apply/", transfers.Apply.as_view()),
+    path("collections/<slug:collection_id>/uploads/", uploads.Uploads.as_view()),
+    path("collections/<slug:collection_id>/uploads/<slug:import_id>/", uploads.OneUpload.as_view()),
+    path("collections/<slug:collection_id>/uploads/<slug:import_id>/parts/<int:number>/", uploads.Part.as_view()),
+    path("collections/<slug:collection_id>/uploads/<slug:import_id>/finish/", uploads.Finish.as_view()),
+    path("collections/<slug:collection_id>/bases/", contents.Bases.as_view()),
+    path("collections/<slug:collection_id>/bases/<str:name>/", contents.OneBase.as_view()),
+    path("collections/<slug:collection_id>/drives/", contents.Drives.as_view()),
+    path("collections/<slug:collection_id>/drives/<str:name>/", contents.OneDrive.as_view()),
     path("collections/<slug:collection_id>/wipe/", transfers.Wipe.as_view()),
     path("operator/apps/reviews/", operator_apps.Reviews.as_view()),
     path("operator/apps/reviews/<slug:release_id>/approve/", operator_apps.Approve.as_view()),

@@ -29,6 +29,8 @@ class DataServer(models.Model):
     generation grows with every change of what it must know: collections, keys, instances, the quota.
     Observed: observed_generation, program (digest of what runs), state, state_reason, upstream ("address:port" or "").
     retry_at: when it is tried again after it failed. told_percent: what its owner was last told about its being full.
+    needed_until: it is up in a cloud that is suspended or closing, for the provider alone, so that its owner may leave with
+    everything; None where it is not.
     """
 
     id = models.CharField(primary_key=True, max_length=40, default=new_data_server_id, editable=False)
@@ -40,6 +42,7 @@ class DataServer(models.Model):
     state_reason = models.TextField(blank=True)
     upstream = models.CharField(max_length=64, blank=True)
     retry_at = models.DateTimeField(null=True, blank=True)
+    needed_until = models.DateTimeField(null=True, blank=True)
     used_bytes = models.PositiveBigIntegerField(default=0)
     limit_bytes = models.PositiveBigIntegerField(default=0)
     told_percent = models.PositiveSmallIntegerField(default=0)
@@ -95,7 +98,7 @@ class Collection(models.Model):
 class DataKey(models.Model):
     """A key that somebody made for a collection; shown once, only its SHA-256 is kept.
 
-    generation: of the data server, the first that knows it.
+    generation: of the data server, the first that knows it. last_used_at: within a minute or two; None before the first use.
     """
 
     id = models.CharField(primary_key=True, max_length=40, default=new_data_key_id, editable=False)
@@ -104,6 +107,7 @@ class DataKey(models.Model):
     prefix = models.CharField(max_length=60)
     sha256 = models.CharField(max_length=64, unique=True)
     generation = models.PositiveBigIntegerField()
+    last_used_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
