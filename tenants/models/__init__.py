@@ -5,11 +5,15 @@ from tenants.models.gate import AppSignIn, GateChange, GateChangeKind, RevokedSe
 from tenants.models.instances import HOLDING_COMPUTE, Instance, InstanceMicro, Wanted
 from tenants.models.operations import Event, Operation, OperationKind, OperationStep
 from tenants.models.people import RetiredHandle, User
+from tenants.models.sharing import AppKey, Share
 from tenants.models.transfers import Export, Import
+from tenants.models.usage import BUILDS, MeterReading, UsageCount, UsageEvent, UsageHour, UsageMonth
 
 __all__ = [
+    "BUILDS",
     "HOLDING_COMPUTE",
     "ApiToken",
+    "AppKey",
     "AppSignIn",
     "Cell",
     "Cloud",
@@ -25,6 +29,7 @@ __all__ = [
     "Installation",
     "Instance",
     "InstanceMicro",
+    "MeterReading",
     "Operation",
     "OperationKind",
     "OperationStep",
@@ -32,7 +37,12 @@ __all__ = [
     "Quota",
     "RetiredHandle",
     "RevokedSession",
+    "Share",
     "SignInCode",
+    "UsageCount",
+    "UsageEvent",
+    "UsageHour",
+    "UsageMonth",
     "User",
     "Wanted",
 ]

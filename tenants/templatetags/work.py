@@ -14,7 +14,7 @@ from tenants.models import Instance, Operation
 
 register = template.Library()
 
-_GOOD = {"running", "active", "ready", "succeeded"}
+_GOOD = {"running", "active", "ready", "succeeded", "accepted"}
 _BUSY = {
     "creating",
     "installing",

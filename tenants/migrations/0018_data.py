@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tenants", "0009_transfers"),
+        ("tenants", "0017_usage"),
     ]
 
     operations = [
