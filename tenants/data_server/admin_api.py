@@ -12,7 +12,7 @@
 | GET `…/drives/{name}/folder?prefix=&last=&limit=` | `{"entries": [{name, type, bytes, stored}], "last": … or null}` |
 | DELETE `…/drives/{name}/folder?prefix=` | all files below it → `{"removed": n}` |
 | POST `…/drives/{name}/rename` | `{"from", "to"}` |
-| GET, PUT `/quota` | `{"limit_bytes": n or null}` → `{limit_bytes, used_bytes}` |
+| GET, PUT `/quota` | `{"limit_bytes": n or null}` → `{limit_bytes, used_bytes, disk_bytes}`, the last of the whole disk |
 | POST `/collections/{id}/exports` | 201 `{id, size_bytes, made}`; it is as of now. DELETE ends all of the collection |
 | GET, HEAD `/exports/{id}` | the zip, any range; DELETE ends it |
 | POST `/collections/{id}/imports` | a zip → 201, the preview |
@@ -27,6 +27,7 @@
 import hmac
 import logging
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -100,8 +101,9 @@ class AdminApp:
             if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
                 raise Refused("limit_bytes must be a whole number or null")
             self.registry.set_limit(limit)
-        quota = self.registry.quota
-        return wire.reply(200, {"limit_bytes": quota.limit_bytes, "used_bytes": quota.used_bytes})
+        quota, disk_bytes = self.registry.quota, shutil.disk_usage(self.registry.folder).total
+        shown = {"limit_bytes": quota.limit_bytes, "used_bytes": quota.used_bytes, "disk_bytes": disk_bytes}
+        return wire.reply(200, shown)
 
     async def _collection(self, request: Request, project_id: str) -> Answer:
         _allow(request, "GET", "PUT", "DELETE")

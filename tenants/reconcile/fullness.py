@@ -50,9 +50,13 @@ def _measure(server: DataServer) -> None:
     for collection_id, told in found.items():
         Collection.objects.filter(pk=collection_id).exclude(size_bytes=told["bytes"]).update(size_bytes=told["bytes"])
         _note_uses(collection_id, told["keys"])
-    used, limit = quota["used_bytes"], quota["limit_bytes"] or 0
-    DataServer.objects.filter(pk=server.pk).update(used_bytes=used, limit_bytes=limit, measured_at=timezone.now())
-    _tell(server, used * 100 // limit if limit else 0)
+    used, limit, disk = quota["used_bytes"], quota["limit_bytes"] or 0, quota.get("disk_bytes", 0)
+    DataServer.objects.filter(pk=server.pk).update(
+        used_bytes=used, limit_bytes=limit, disk_bytes=disk, measured_at=timezone.now()
+    )
+    # A volume that could not grow with its plan is full before the plan is.
+    most = min(limit, disk) if disk else limit
+    _tell(server, used * 100 // most if most else 0)
 
 
 def _note_uses(collection_id: str, keys: list[data_admin.Document]) -> None:
