@@ -1,10 +1,11 @@
 from tenants.models.access import ApiToken, IdempotencyRecord
-from tenants.models.clouds import Cell, Cloud, Installation, Plan, Quota
+from tenants.models.clouds import Cell, Cloud, Installation
 from tenants.models.data import Collection, DataKey, DataServer
 from tenants.models.gate import AppSignIn, GateChange, GateChangeKind, RevokedSession, SignInCode
 from tenants.models.instances import HOLDING_COMPUTE, Instance, InstanceMicro, Wanted
 from tenants.models.operations import Event, Operation, OperationKind, OperationStep
 from tenants.models.people import RetiredHandle, User
+from tenants.models.plans import Allowance, Interval, Override, Plan, Quota, RateClass
 from tenants.models.sharing import AppKey, Share
 from tenants.models.transfers import Export, Import
 from tenants.models.usage import BUILDS, MeterReading, UsageCount, UsageEvent, UsageHour, UsageMonth
@@ -12,6 +13,7 @@ from tenants.models.usage import BUILDS, MeterReading, UsageCount, UsageEvent, U
 __all__ = [
     "BUILDS",
     "HOLDING_COMPUTE",
+    "Allowance",
     "ApiToken",
     "AppKey",
     "AppSignIn",
@@ -30,11 +32,14 @@ __all__ = [
     "Instance",
     "InstanceMicro",
     "MeterReading",
+    "Interval",
     "Operation",
     "OperationKind",
     "OperationStep",
+    "Override",
     "Plan",
     "Quota",
+    "RateClass",
     "RetiredHandle",
     "RevokedSession",
     "Share",
