@@ -1,8 +1,8 @@
 """The bases and drives of a collection as wholes; what is in them is asked of the data address with a key."""
 
+import contextlib
 from typing import ClassVar
 
-from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -39,10 +39,8 @@ class Parts(Endpoint):
 
     def removed(self, request: Request, collection_id: str, name: str) -> Response:
         collection = access.collection_for(person(request), collection_id)
-        try:
+        with contextlib.suppress(NotThere):  # an answer that was lost: asked again, it is the same
             contents.drop(collection, self.kind, name)
-        except NotThere as error:
-            raise Http404(str(error)) from error
         return Response(status=204)
 
 
@@ -71,7 +69,7 @@ class OneBase(Parts):
 
     @extend_schema(operation_id="bases_destroy", responses={204: None, **errors(404, 503)}, parameters=[KEY])
     def delete(self, request: Request, collection_id: str, name: str) -> Response:
-        """With all its items, for good."""
+        """With all its items, for good. Again: nothing more."""
         return self.removed(request, collection_id, name)
 
 
@@ -104,7 +102,8 @@ class OneDrive(Parts):
         parameters=[KEY, FOLDER],
     )
     def delete(self, request: Request, collection_id: str, name: str) -> Response:
-        """With all its files, for good; with `folder` only those below it, and the answer says how many they were."""
+        """With all its files, for good (again: nothing more); with `folder` only those below it, and the answer says how
+        many they were."""
         folder = request.query_params.get("folder")
         if folder is None:
             return self.removed(request, collection_id, name)

@@ -53,6 +53,21 @@ def opened(collection: Collection, timeout_s: float = TIMEOUT_S) -> Iterator[htt
         raise Away(str(error)) from error
 
 
+@contextmanager
+def changed(collection: Collection, timeout_s: float = TIMEOUT_S) -> Iterator[httpx.Client]:
+    """Like `opened`, to write. Raises Conflict in a cloud that is not open: there the data server is up to be read."""
+    check_open(collection)
+    with opened(collection, timeout_s) as client:
+        yield client
+
+
+def check_open(collection: Collection) -> None:
+    """Raises Conflict."""
+    state = collection.cloud.state
+    if state not in (CloudState.CREATING, CloudState.ACTIVE):
+        raise Conflict("cloud_unavailable", f"Your cloud is {state}: its data can be read and exported, not changed.")
+
+
 def upstream_of(collection: Collection) -> str:
     """Where the collection's data server answers. Raises Away."""
     server = DataServer.objects.filter(cloud_id=collection.cloud_id).first()
@@ -101,14 +116,14 @@ def parts_of(collection: Collection, kind: Kind) -> tuple[Part, ...]:
 
 def make(collection: Collection, kind: Kind, name: str) -> None:
     """An empty base or drive. Again: nothing more. Raises Refused (field name), Conflict for a closed cloud, Unavailable."""
-    _check_open(collection)
+    check_open(collection)
     with _served(collection, field="name") as client:
         data_admin.ask(client, "PUT", f"{kind}/{data_admin.quoted(name)}")
 
 
 def drop(collection: Collection, kind: Kind, name: str) -> None:
     """A whole base or drive, for good. Raises NotThere, Conflict for a closed cloud, Unavailable."""
-    _check_open(collection)
+    check_open(collection)
     with _served(collection, LONG_S) as client:
         data_admin.ask(client, "DELETE", f"{kind}/{data_admin.quoted(name)}")
 
@@ -118,7 +133,7 @@ def drop_folder(collection: Collection, drive: str, folder: str) -> int:
     Conflict for a closed cloud, Unavailable."""
     if not folder.endswith("/"):
         raise Refused("invalid_folder", "The name of a folder ends in a slash.", field="folder")
-    _check_open(collection)
+    check_open(collection)
     with _served(collection, LONG_S, field="folder") as client:
         path = f"drives/{data_admin.quoted(drive)}/folder?{urlencode({'prefix': folder})}"
         return int(data_admin.ask(client, "DELETE", path)["removed"])
@@ -137,12 +152,6 @@ def _served(collection: Collection, timeout_s: float = TIMEOUT_S, field: str | N
         raise
     except Refused as refusal:
         raise type(refusal)(refusal.code, str(refusal), field=field) from refusal
-
-
-def _check_open(collection: Collection) -> None:
-    state = collection.cloud.state
-    if state not in (CloudState.CREATING, CloudState.ACTIVE):
-        raise Conflict("cloud_unavailable", f"Your cloud is {state}.")
 
 
 def part(parts: tuple[Part, ...], name: str) -> Part:

@@ -11,7 +11,7 @@ from tenants.data_server.errors import Refused as NotTaken
 from tenants.errors import Refused
 from tenants.models import Collection
 from tenants.reconcile import data_admin
-from tenants.services.contents import NotThere, Part, contents, opened, part
+from tenants.services.contents import NotThere, Part, changed, contents, opened, part
 
 PAGE_ITEMS = 50
 _PRETTY_LETTERS = 500_000  # beyond, indenting would make of an item more than a form may send back
@@ -80,7 +80,7 @@ def get(collection: Collection, base: str, key: str) -> Item:
 def add(collection: Collection, base: str, text: str) -> str:
     """Put the JSON text into the base as a new item. Returns its key. Raises Refused, Conflict (key taken), Away."""
     item = _parsed(text)
-    with opened(collection) as client:
+    with changed(collection) as client:
         part(contents(client).bases, base)  # a mistyped address makes no base
         stored = data_admin.ask(client, "POST", f"{_base(base)}/items", {"item": item})
         return str(stored["key"])
@@ -92,7 +92,7 @@ def change(collection: Collection, base: str, key: str, text: str) -> None:
     if item.setdefault("key", key) != key:
         raise Refused("other_key", f"The key stays “{key}”: add a new item for another key.", field="item")
     get(collection, base, key)
-    with opened(collection) as client:
+    with changed(collection) as client:
         stored = data_admin.ask(client, "PUT", f"{_base(base)}/items", {"items": [item]})
         if stored.get("failed"):
             raise Refused("invalid_item", "Names of attributes must not be empty.", field="item")
@@ -121,7 +121,7 @@ def set_value(collection: Collection, base: str, key: str, name: str, kind: str,
         change: data_admin.Document = {"delete": [name]}
     else:
         change = {"set": {name: _value(kind, text)}}
-    with opened(collection) as client:
+    with changed(collection) as client:
         answer = client.patch(_item(base, key), json=change)
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise NotThere("no_item", "There is no item of that key.")
@@ -156,7 +156,7 @@ def _value(kind: str, text: str) -> Any:
 
 def delete(collection: Collection, base: str, key: str) -> None:
     """Again: nothing more. Raises Away."""
-    with opened(collection) as client:
+    with changed(collection) as client:
         data_admin.ask(client, "DELETE", _item(base, key))
 
 

@@ -19,7 +19,7 @@ from tenants.errors import Conflict, Refused, Unavailable
 from tenants.models import Collection, Import, Operation, OperationKind, User
 from tenants.reconcile import data_admin
 from tenants.services.collections import lock_collection
-from tenants.services.contents import Away, upstream_of
+from tenants.services.contents import Away, check_open, upstream_of
 from tenants.services.transfers import lock_idle
 from tenants.tasks import enqueue_transfer
 
@@ -145,6 +145,7 @@ def _check_open(row: Import) -> None:
 def _ask(row: Import, method: str, path: str, **request: Any) -> data_admin.Document:
     """Raises Refused in the data server's words, Unavailable."""
     collection = row.collection
+    check_open(collection)
     try:
         with data_admin.connected(collection.cloud_id, upstream_of(collection), PART_TIMEOUT_S) as client:
             address = f"collections/{collection.project_id}/imports/{row.staged}{path}"

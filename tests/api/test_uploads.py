@@ -142,8 +142,8 @@ def test_bases_and_drives_are_made_and_removed(owner: User, mine: Collection) ->
     assert program("POST", f"{one}drives/", {"name": "new"}).json() == {"name": "new", "files": 0, "size_bytes": 0}
     assert error(program("POST", f"{one}bases/", {"name": "a/b"})) == (422, "data_refused", "name")
     assert error(program("POST", f"{one}bases/", {"name": ""}))[::2] == (422, "name")
-    assert program("DELETE", f"{one}bases/a%20b/").status_code == 204
-    assert error(program("DELETE", f"{one}bases/a%20b/")) == (404, "not_found", None)
+    for _ in range(2):
+        assert program("DELETE", f"{one}bases/a%20b/").status_code == 204
     assert error(program("DELETE", f"{one}drives/photos/?folder=a")) == (422, "invalid_folder", "folder")
     assert program("DELETE", f"{one}drives/photos/?folder=a/").json() == {"removed": 1}
     assert program("GET", f"{one}drives/").json()["results"] == [

@@ -9,7 +9,7 @@ from django.utils import timezone
 from tenants.errors import Conflict
 from tenants.models import Cloud, Collection, DataServer, Export, Operation, User
 from tenants.reconcile import closing, data_servers
-from tenants.services import collections, leaving
+from tenants.services import collections, contents, files, items, leaving, uploads
 from tenants.services import transfers as services
 from tenants.services.closing import close_account, reopen_account
 from tenants.states import CloudState, DataServerState, WorkState, move
@@ -60,8 +60,24 @@ def test_everything_can_be_fetched_and_nobody_else_gets_in(
         f"http://{server.upstream}/v1/{mine.project_id}/letters/items/k1", headers={"X-API-Key": key}, trust_env=False
     )
     assert asked.status_code == 401
-    with pytest.raises(Conflict):
-        services.wipe_collection(owner, mine)
+    there = Collection.objects.select_related("cloud").get(pk=mine.pk)
+    assert items.get(there, "letters", "k1")["n"] == 1
+    for change in (
+        lambda: services.wipe_collection(owner, there),
+        lambda: items.set_value(there, "letters", "k1", "n", "number", "2"),
+        lambda: items.add(there, "letters", '{"key": "new"}'),
+        lambda: items.change(there, "letters", "k1", '{"n": 2}'),
+        lambda: items.delete(there, "letters", "k1"),
+        lambda: files.delete(there, "photos", "empty"),
+        lambda: files.rename(there, "photos", "empty", "other"),
+        lambda: files.begin(there, "photos", "new", ""),
+        lambda: contents.drop(there, "bases", "letters"),
+        lambda: contents.make(there, "drives", "new"),
+        lambda: uploads.begin(owner, there, 9, ""),
+    ):
+        with pytest.raises(Conflict):
+            change()
+    assert items.get(there, "letters", "k1")["n"] == 1
 
 
 def test_it_is_stopped_again_when_there_was_time_enough(owner: User, mine: Collection, cluster: Machine) -> None:
