@@ -1,4 +1,4 @@
-"""Stopping what belongs to a cloud that closes. It can be brought up again until the cloud is erased."""
+"""Stopping what belongs to a cloud that closes or is suspended. It can be brought up again until the cloud is erased."""
 
 from django.db import transaction
 
