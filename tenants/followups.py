@@ -7,7 +7,7 @@ import logging
 
 from celery import shared_task
 
-from tenants.services import automatic, builder
+from tenants.services import automatic, builder, sleeping
 
 log = logging.getLogger(__name__)
 
@@ -29,3 +29,16 @@ def spread(app_id: str) -> None:
     """A release was made: every copy that follows by itself."""
     for instance_id in automatic.waiting(app_id):
         automatic.update(instance_id)
+
+
+@shared_task
+def finish_drains() -> None:
+    """What the gates have answered about those that are to fall asleep."""
+    sleeping.finish_drains()
+    sleeping.go_on_waking()
+
+
+@shared_task
+def look_for_sleepers() -> None:
+    """Whatever nobody uses, over all cells at once."""
+    sleeping.look_for_sleepers()

@@ -131,12 +131,17 @@ def enqueue_spread(app_id: str) -> None:
     transaction.on_commit(partial(_follow, "spread", app_id))
 
 
-def _follow(name: str, row_id: str) -> None:
+def enqueue_drains() -> None:
+    """Look soon what the gates have answered; the schedule looks every other second."""
+    transaction.on_commit(partial(_follow, "finish_drains", countdown=0.3))
+
+
+def _follow(name: str, *ids: str, countdown: float | None = None) -> None:
     """A task of tenants.followups, which stands above us."""
     try:
-        current_app.send_task(f"tenants.followups.{name}", (row_id,), retry=False)
+        current_app.send_task(f"tenants.followups.{name}", ids, retry=False, countdown=countdown)
     except (OperationalError, redis.RedisError) as error:
-        log.warning("enqueue_failed task=%s id=%s error=%s", name, row_id, error)
+        log.warning("enqueue_failed task=%s id=%s error=%s", name, ids, error)
 
 
 def _send(task: "Task[Any, Any]", row_id: str) -> None:

@@ -43,7 +43,7 @@ def unsettled() -> "QuerySet[DataServer]":
     """What the sweep must look at: behind, due for another try, another program, or not as its cloud's state wants it."""
     behind = Q(observed_generation__lt=F("generation")) & ~Q(state=DataServerState.FAILED)
     again = Q(state=DataServerState.FAILED, retry_at__lte=timezone.now())
-    wrong = Q(cloud__state=CloudState.ACTIVE, state=DataServerState.STOPPED)
+    wrong = Q(cloud__state=CloudState.ACTIVE, awake=True, state=DataServerState.STOPPED)
     wrong |= ~Q(cloud__state=CloudState.ACTIVE) & ~Q(state=DataServerState.STOPPED) & Q(needed_until__isnull=True)
     wrong |= lapsed()
     if program() is None:  # nothing can be started; what never ran and is not to run is over
@@ -105,7 +105,7 @@ def _turned(server: DataServer) -> DataServer:
     starts it, and it hears of its keys again."""
     settled = Q(observed_generation=F("generation"), needed_until__isnull=True)
     is_open = Q(cloud__state=CloudState.ACTIVE)
-    wrong = Q(state=DataServerState.RUNNING) & ~is_open | Q(state=DataServerState.STOPPED) & is_open
+    wrong = Q(state=DataServerState.RUNNING) & ~is_open | Q(state=DataServerState.STOPPED, awake=True) & is_open
     rows = DataServer.objects.filter(lapsed() | settled & wrong, pk=server.pk)
     if DataServer.objects.filter(pk__in=rows).update(needed_until=None, generation=F("generation") + 1):
         server.refresh_from_db(fields=["generation", "needed_until"])

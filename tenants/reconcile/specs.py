@@ -86,7 +86,7 @@ def data_server_spec(server: DataServer, program: str) -> InstanceSpec:
 
 def is_wanted(server: DataServer) -> bool:
     """Whether the data server is to run. `server` with its cloud."""
-    return server.cloud.state == CloudState.ACTIVE or server.needed_until is not None
+    return server.awake and server.cloud.state == CloudState.ACTIVE or server.needed_until is not None
 
 
 def _gate_hosts() -> tuple[str, ...]:

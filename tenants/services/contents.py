@@ -10,8 +10,9 @@ import httpx
 
 from k8s.errors import ClusterError
 from tenants.errors import Conflict, Refused, Unavailable
-from tenants.models import Collection, DataServer
+from tenants.models import Collection
 from tenants.reconcile import data_admin
+from tenants.services import data_sleep
 from tenants.states import CloudState, DataServerState
 
 TIMEOUT_S = 3.0
@@ -69,8 +70,8 @@ def check_open(collection: Collection) -> None:
 
 
 def upstream_of(collection: Collection) -> str:
-    """Where the collection's data server answers. Raises Away."""
-    server = DataServer.objects.filter(cloud_id=collection.cloud_id).first()
+    """Where the collection's data server answers; woken if it is asleep. Raises Away."""
+    server = data_sleep.roused(collection.cloud_id)
     if server is None or server.state != DataServerState.RUNNING or not server.upstream:
         raise Away("there is no data server")
     if collection.generation > server.observed_generation:

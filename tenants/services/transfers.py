@@ -18,7 +18,7 @@ from tenants.errors import Conflict, Refused, Unavailable
 from tenants.models import Cloud, Collection, Export, Import, Operation, OperationKind, User
 from tenants.reconcile import data_admin
 from tenants.reconcile.transfers import LONG_S, seen
-from tenants.services import leaving, quota
+from tenants.services import data_sleep, leaving, quota
 from tenants.services.collections import lock_collection
 from tenants.services.contents import Away, upstream_of
 from tenants.tasks import enqueue_transfer
@@ -158,6 +158,7 @@ def lock_idle(collection: Collection, lock: Callable[[str], Cloud] = quota.lock)
     locked = lock_collection(collection, lock)
     if locked.operations.filter(state__in=steps.OPEN).exists():
         raise Conflict("collection_busy", "The collection is being exported, imported into, or wiped. Wait for that.")
+    data_sleep.rouse(locked.cloud_id)
     return locked
 
 

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from apps_catalog.models import Revision
 from tenants import access
 from tenants.models import Cloud, Event, Instance, Operation, OperationKind, User
-from tenants.services import quota
+from tenants.services import quota, sleeping
 from tenants.states import InstanceState, RevisionState, WorkState
 
 Context = dict[str, Any]
@@ -65,13 +65,18 @@ def instance(user: User, instance_id: str) -> Context:
     """`operation` is the newest one while it is open, or as long as the instance suffers from its failure."""
     row = access.instance_for(user, instance_id)
     newest = row.operations.prefetch_related("steps").first()
-    return {"instance": row, "operation": newest if newest is not None and _matters(newest, row) else None}
+    operation = newest if newest is not None and _matters(newest, row) else None
+    return {"instance": row, "operation": operation, "never_sleeps": sleeping.never_sleeps(row)}
 
 
 def _matters(operation: Operation, instance: Instance) -> bool:
     if operation.state in OPEN:
         return True
-    return operation.state == WorkState.FAILED and instance.state in (InstanceState.FAILED, InstanceState.REMOVING)
+    if operation.state != WorkState.FAILED:
+        return False
+    # Its owner pressed a button, and nothing else on the page says why it stays as it was.
+    unslept = operation.kind in (OperationKind.SLEEP, OperationKind.WAKE)
+    return unslept or instance.state in (InstanceState.FAILED, InstanceState.REMOVING)
 
 
 def history_of_instance(row: Instance) -> Context:
