@@ -43,6 +43,7 @@ urlpatterns = [
     path("instances/<slug:instance_id>/update/", updates.Update.as_view()),
     path("instances/<slug:instance_id>/rollback/", updates.Rollback.as_view()),
     path("instances/<slug:instance_id>/keys/", sharing.AppKeys.as_view()),
+    path("instances/<slug:instance_id>/keys/renew/", sharing.RenewOwnKey.as_view()),
     path("instances/<slug:instance_id>/keys/<slug:key_id>/", sharing.OneAppKey.as_view()),
     path("instances/<slug:instance_id>/people/", sharing.People.as_view()),
     path("instances/<slug:instance_id>/people/<slug:share_id>/", sharing.OneGuest.as_view()),

@@ -39,3 +39,5 @@ def start_again(actor: User, cloud: Cloud) -> None:
     touch(cloud)
     for row in cloud.instances.filter(wanted=Wanted.RUNNING, state=InstanceState.STOPPED):
         instances.start_again(actor, row)
+    for row in cloud.instances.filter(wanted=Wanted.ASLEEP, state=InstanceState.STOPPED):
+        move(row, InstanceState.ASLEEP, actor=actor.pk)

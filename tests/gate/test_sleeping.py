@@ -3,24 +3,22 @@
 import hashlib
 import itertools
 import random
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 from django.utils import timezone
 
-from provider.up import authority
 from tenants import feed
 from tenants.models import Cloud, Collection, DataServer, Drain, Event, Instance, InstanceMicro
 from tenants.models import Gate as GateRow
 from tenants.services import sleeping
 from tenants.states import CloudState, DataServerState, InstanceState, move
 from tests.free_ports import free_port
-from tests.gate.conftest import CONSOLE, Gate, _environment, errors_of, wait_until
+from tests.gate.conftest import errors_of
+from tests.gate.running import Gate, running, wait_until
 from tests.gate.tenancy import House, new_house, settle
 from tests.gate.wire import Door, Reply, Upstream, spell
 
@@ -29,24 +27,11 @@ LONG_S = 90.0
 
 
 @pytest.fixture(scope="module")
-def other_gate(running_gate: Gate) -> Iterator[Gate]:
+def other_gate(running_gate: Gate, static: Upstream) -> Iterator[Gate]:
     """A second proxy with its agent, which shares nothing with the first."""
-    with tempfile.TemporaryDirectory(prefix="fhgate") as folder:
-        home, run = Path(folder) / "home", Path(folder) / "run"
-        home.mkdir(), run.mkdir()
-        authority.ensure(home, (CONSOLE, "*.apps.localhost"))
-        ports = {name: free_port() for name in ("http", "https", "static")} | {"live": running_gate.live_port}
-        env = _environment(home, run, ports)
-        gate = Gate(home, run, env, Door(ports["http"]), Door(ports["https"], tls=True), ports["live"])
-        try:
-            gate.start("proxy")
-            gate.start("agent")
-            wait_until(gate.is_ready, "the other gate is ready")
-            yield gate
-        finally:
-            for name in list(gate.processes):
-                gate.stop(name)
-            GateRow.objects.filter(pk__endswith=str(run)).delete()
+    with running(static.address) as gate:
+        yield gate
+    GateRow.objects.filter(pk__endswith=str(gate.run)).delete()
 
 
 @dataclass
