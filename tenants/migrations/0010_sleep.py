@@ -88,7 +88,6 @@ class Migration(migrations.Migration):
                     ("remove", "Remove"),
                     ("build", "Build"),
                     ("export", "Export"),
-                    ("look", "Look"),
                     ("import", "Import"),
                     ("wipe", "Wipe"),
                 ],

@@ -61,29 +61,6 @@ class Migration(migrations.Migration):
             name="preview",
             field=models.JSONField(blank=True, null=True),
         ),
-        migrations.AlterField(
-            model_name="operation",
-            name="kind",
-            field=models.CharField(
-                choices=[
-                    ("create_cloud", "Create Cloud"),
-                    ("close_cloud", "Close Cloud"),
-                    ("reopen_cloud", "Reopen Cloud"),
-                    ("change_plan", "Change Plan"),
-                    ("install", "Install"),
-                    ("restart", "Restart"),
-                    ("update", "Update"),
-                    ("rollback", "Rollback"),
-                    ("remove", "Remove"),
-                    ("build", "Build"),
-                    ("export", "Export"),
-                    ("look", "Look"),
-                    ("import", "Import"),
-                    ("wipe", "Wipe"),
-                ],
-                max_length=20,
-            ),
-        ),
         migrations.AddIndex(
             model_name="import",
             index=models.Index(
