@@ -56,6 +56,12 @@ EXPECTED: dict[str, tuple[int | None, int, int, int]] = {
     # 503: no data server runs here. What its owner sees of one that does: test_items.py.
     "base": (None, 503, 404, 404),
     "base_item": (None, 404, 404, 404),
+    "part_create": (None, 405, 404, 404),
+    "base_remove": (None, 503, 404, 404),
+    "base_cell": (None, 404, 404, 404),
+    "drive_remove": (None, 503, 404, 404),
+    "archive_upload": (None, 405, 404, 404),
+    "archive_part": (None, 405, 404, 404),
     "base_add": (None, 503, 404, 404),
     "base_delete": (None, 405, 404, 404),
     "drive": (None, 503, 404, 404),
