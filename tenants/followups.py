@@ -4,9 +4,13 @@ They are called by name (`tenants.tasks.enqueue_*`), since services stand betwee
 """
 
 import logging
+from functools import lru_cache
+from typing import Any
 
 from celery import shared_task
+from celery.signals import worker_shutting_down
 
+from tenants.reconcile.dispatch import Dispatcher
 from tenants.services import automatic, builder
 
 log = logging.getLogger(__name__)
@@ -29,3 +33,24 @@ def spread(app_id: str) -> None:
     """A release was made: every copy that follows by itself."""
     for instance_id in automatic.waiting(app_id):
         automatic.update(instance_id)
+
+
+@shared_task
+def run_actions() -> None:
+    """Begin with the scheduled actions that are due. Returns at once: they have threads of their own."""
+    dispatcher().look()
+
+
+@lru_cache(maxsize=1)
+def dispatcher() -> Dispatcher:
+    """This process's own."""
+    return Dispatcher(wake=_nobody_sleeps)
+
+
+def _nobody_sleeps(_instance_id: str) -> None:
+    pass
+
+
+@worker_shutting_down.connect
+def _end_runs(**_: Any) -> None:
+    dispatcher().stop()

@@ -105,12 +105,17 @@ def enqueue_spread(app_id: str) -> None:
     transaction.on_commit(partial(_follow, "spread", app_id))
 
 
-def _follow(name: str, row_id: str) -> None:
+def enqueue_actions() -> None:
+    """A look at what is due now, since somebody asked for it."""
+    transaction.on_commit(partial(_follow, "run_actions"))
+
+
+def _follow(name: str, *row_ids: str) -> None:
     """A task of tenants.followups, which stands above us."""
     try:
-        current_app.send_task(f"tenants.followups.{name}", (row_id,), retry=False)
+        current_app.send_task(f"tenants.followups.{name}", row_ids, retry=False)
     except (OperationalError, redis.RedisError) as error:
-        log.warning("enqueue_failed task=%s id=%s error=%s", name, row_id, error)
+        log.warning("enqueue_failed task=%s ids=%s error=%s", name, row_ids, error)
 
 
 def _send(task: "Task[Any, Any]", row_id: str) -> None:

@@ -4,6 +4,7 @@ from django.urls import path
 
 from tenants.api import (
     accounts,
+    actions,
     catalog,
     clouds,
     collections,
@@ -30,6 +31,12 @@ urlpatterns = [
     path("instances/<slug:instance_id>/config/", updates.Config.as_view()),
     path("instances/<slug:instance_id>/update/", updates.Update.as_view()),
     path("instances/<slug:instance_id>/rollback/", updates.Rollback.as_view()),
+    path("instances/<slug:instance_id>/actions/", actions.Actions.as_view()),
+    # An app may call its actions anything, so that even a slash is part of an id.
+    path("instances/<slug:instance_id>/actions/<path:action_id>/run/", actions.RunNow.as_view()),
+    path("instances/<slug:instance_id>/actions/<path:action_id>/runs/", actions.Runs.as_view()),
+    path("instances/<slug:instance_id>/actions/<path:action_id>/runs/<slug:run_id>/", actions.OneRun.as_view()),
+    path("instances/<slug:instance_id>/actions/<path:action_id>/", actions.OneAction.as_view()),
     path("operations/", instances.Operations.as_view()),
     path("operations/<slug:operation_id>/", instances.OneOperation.as_view()),
     path("collections/", collections.Collections.as_view()),

@@ -1,4 +1,5 @@
 from tenants.models.access import ApiToken, IdempotencyRecord
+from tenants.models.actions import Action, ActionMonth, ActionRun, RunResult, RunTrigger
 from tenants.models.clouds import Cell, Cloud, Installation, Plan, Quota
 from tenants.models.data import Collection, DataKey, DataServer
 from tenants.models.gate import AppSignIn, GateChange, GateChangeKind, RevokedSession, SignInCode
@@ -9,6 +10,9 @@ from tenants.models.transfers import Export, Import
 
 __all__ = [
     "HOLDING_COMPUTE",
+    "Action",
+    "ActionMonth",
+    "ActionRun",
     "ApiToken",
     "AppSignIn",
     "Cell",
@@ -32,6 +36,8 @@ __all__ = [
     "Quota",
     "RetiredHandle",
     "RevokedSession",
+    "RunResult",
+    "RunTrigger",
     "SignInCode",
     "User",
     "Wanted",

@@ -71,6 +71,7 @@ def _forget_instances(cloud: Cloud) -> None:
         for operation in instance.operations.filter(state__in=steps.OPEN):
             steps.succeed(operation)
         instance.micros.all().delete()
+        instance.actions.all().delete()
         feed.changed(instance.pk)
     blank = {"config": {}, "log_tail": "", "state_reason": "", "update_error": "", "alias": "erased"}
     cloud.instances.update(retry_at=None, reverts=False, previous_revision=None, previous_release=None, **blank)

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
+from django.utils import timezone
 
 from apps_catalog.blueprint import Blueprint, blueprint_of
 from apps_catalog.models import App, Channel, Release, Revision
@@ -15,7 +16,7 @@ from tenants.addresses import alias_from, check_alias, new_host
 from tenants.errors import Conflict, Refused
 from tenants.live import announce
 from tenants.models import Cloud, Instance, InstanceMicro, Operation, OperationKind, Quota, User, Wanted
-from tenants.reconcile import versions
+from tenants.reconcile import actions, versions
 from tenants.services import quota
 from tenants.services.collections import give_collection, kept_collection, take_collection
 from tenants.services.images import require_runnable
@@ -265,6 +266,7 @@ def write_instance(
     instance = _insert(cloud, revision, alias, row)
     give_collection(cloud, instance, collection_id)
     InstanceMicro.objects.bulk_create(versions.micro_rows(instance, revision, blueprint))
+    actions.align(instance, timezone.now())
     return instance
 
 
