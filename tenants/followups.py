@@ -10,7 +10,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
-from tenants.reconcile.dispatch import Dispatcher
+from tenants.reconcile.dispatch import LINGER_S, Dispatcher
 from tenants.services import automatic, builder
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def run_actions() -> None:
 @lru_cache(maxsize=1)
 def dispatcher() -> Dispatcher:
     """This process's own."""
-    return Dispatcher(wake=_nobody_sleeps)
+    return Dispatcher(wake=_nobody_sleeps, linger_s=LINGER_S)
 
 
 def _nobody_sleeps(_instance_id: str) -> None:

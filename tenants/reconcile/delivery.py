@@ -6,6 +6,7 @@ The gate marks its own answers (provider/gate/actions.cfg.template), so that the
 import json
 import time
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from urllib.parse import quote
 
 import httpx
@@ -38,7 +39,7 @@ def deliver(delivery: Delivery) -> Outcome:
     """
     started = time.monotonic()
     try:
-        with _client(delivery.cell) as client, _sending(client, delivery) as answer:
+        with _sending(_client(_address(delivery.cell)), delivery) as answer:
             return _outcome(answer, started)
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise Undelivered(f"the gate does not answer: {error}") from error
@@ -49,16 +50,21 @@ def deliver(delivery: Delivery) -> Outcome:
         return Outcome(RunResult.LOST, error=why, duration_ms=_ms(started))
 
 
-def _client(cell: str) -> httpx.Client:
+def _address(cell: str) -> str:
     address = settings.ACTIONS_ADDR if cell == settings.DEFAULT_CELL else settings.OTHER_ACTIONS_ADDRS.get(cell)
     if not address:
         raise Undelivered(f"FREEHOLD_OTHER_ACTIONS_ADDRS names no gate of the cell {cell}")
-    timeout = httpx.Timeout(5.0, read=HELD_S + LIMIT_S + 5.0)
-    # No proxies of the environment: the gate is nearer than they are.
-    if address.startswith(UNIX):
-        transport = httpx.HTTPTransport(uds=address.removeprefix(UNIX))
-        return httpx.Client(base_url="http://gate", transport=transport, timeout=timeout, trust_env=False)
-    return httpx.Client(base_url=f"http://{address}", timeout=timeout, trust_env=False)
+    return address
+
+
+@lru_cache
+def _client(address: str) -> httpx.Client:
+    """One for all threads, since making one costs more than a request. No connection is kept: over one that the gate is
+    about to close nobody could tell what became of a request. No proxies of the environment: the gate is nearer."""
+    uds = address.removeprefix(UNIX) if address.startswith(UNIX) else None
+    transport = httpx.HTTPTransport(uds=uds, limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)
+    timeout = httpx.Timeout(5.0, read=HELD_S + LIMIT_S + 5.0, pool=None)
+    return httpx.Client(base_url="http://gate" if uds else f"http://{address}", transport=transport, timeout=timeout)
 
 
 def _sending(client: httpx.Client, delivery: Delivery) -> AbstractContextManager[httpx.Response]:

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 AT_ONCE = 16
 AT_ONCE_OF_ONE_CLOUD = 4
 LOOK_AHEAD = 200
+LINGER_S = 15.0  # longer than from one look to the next
 
 Clock = Callable[[], datetime]
 Wake = Callable[[str], object]
@@ -33,17 +34,17 @@ Wake = Callable[[str], object]
 class Dispatcher:
     """One per process. wake: brings up an instance that sleeps, by its id; returns without waiting.
 
-    clock: what is due is asked by it alone.
+    clock: what is due is asked by it alone. linger_s: how long a thread with nothing to do keeps its connection.
     """
 
-    def __init__(self, wake: Wake, clock: Clock = timezone.now, at_once: int = AT_ONCE) -> None:
-        self._wake, self._clock, self._at_once = wake, clock, at_once
-        self._lock = threading.Lock()
+    def __init__(self, wake: Wake, clock: Clock = timezone.now, at_once: int = AT_ONCE, linger_s: float = 0.0) -> None:
+        self._wake, self._clock, self._at_once, self._linger_s = wake, clock, at_once, linger_s
+        self._lock = threading.Condition()
         self._waiting: deque[Candidate] = deque()
         self._seen: set[int] = set()  # since the last look from outside: each is tried once per look
         self._at_work: Counter[str] = Counter()  # by cloud
         self._busy: set[int] = set()
-        self._threads = 0
+        self._threads = self._resting = 0
         self._stopped = False
 
     def look(self) -> int:
@@ -54,8 +55,9 @@ class Dispatcher:
             self._seen.clear()
             self._waiting.clear()
             self._fill()
-            begun = min(len(self._waiting), self._at_once - self._threads)
+            begun = max(0, min(len(self._waiting) - self._resting, self._at_once - self._threads))
             self._threads += begun
+            self._lock.notify(len(self._waiting))
         for number in range(begun):
             threading.Thread(target=self._work, name=f"action-{number}").start()
         return begun
@@ -64,11 +66,12 @@ class Dispatcher:
         """What is on its way is waited for, nothing is begun any more."""
         with self._lock:
             self._stopped = True
+            self._lock.notify_all()
 
     @property
     def is_idle(self) -> bool:
         with self._lock:
-            return self._threads == 0
+            return self._threads == self._resting
 
     def _fill(self) -> None:
         self._waiting.extend(actions.due(self._clock(), LOOK_AHEAD, self._seen | self._busy))
@@ -77,34 +80,45 @@ class Dispatcher:
         try:
             while (candidate := self._take()) is not None:
                 try:
+                    close_old_connections()
                     self._run(candidate.action_id)
                 except Exception:
                     log.exception("action_not_run action=%s", candidate.action_id)
-                    close_old_connections()
                 finally:
                     self._give_back(candidate)
         finally:
             connection.close()
 
     def _take(self) -> Candidate | None:
-        """The next one; None ends the thread, in the same breath as it stops counting."""
+        """The next one, waited for a while; None ends the thread, in the same breath as it stops counting."""
         with self._lock:
-            try:
-                if not self._waiting and not self._stopped:
-                    self._fill()
-                waiting = () if self._stopped else self._waiting
-                found = next((one for one in waiting if self._is_free(one)), None)
-            except Exception:
-                log.exception("due_actions_not_read")
-                found = None
+            found = self._next()
+            if found is None and self._linger_s and not self._stopped:
+                self._resting += 1
+                self._lock.wait(self._linger_s)
+                self._resting -= 1
+                found = self._next()
             if found is None:
                 self._threads -= 1
-                return None
+            return found
+
+    def _next(self) -> Candidate | None:
+        if self._stopped:
+            return None
+        try:
+            if not self._waiting:
+                self._fill()
+        except Exception:
+            log.exception("due_actions_not_read")
+            connection.close()
+            return None
+        found = next((one for one in self._waiting if self._is_free(one)), None)
+        if found is not None:
             self._waiting.remove(found)
             self._seen.add(found.action_id)
             self._busy.add(found.action_id)
             self._at_work[found.cloud_id] += 1
-            return found
+        return found
 
     def _is_free(self, one: Candidate) -> bool:
         return one.action_id not in self._busy and self._at_work[one.cloud_id] < AT_ONCE_OF_ONE_CLOUD

@@ -5,6 +5,7 @@ from django.urls import path
 from apps_catalog.views import app_icon, app_media, catalog, developer, spacefile_schema
 from tenants.views import (
     account,
+    actions,
     apps,
     closing,
     clouds,
@@ -37,6 +38,9 @@ urlpatterns = [
     path("instances/<str:instance_id>/rollback/", versions.rollback, name="instance_rollback"),
     path("instances/<str:instance_id>/follow/", versions.follow, name="instance_follow"),
     path("instances/<str:instance_id>/settings/", versions.settings, name="instance_settings"),
+    path("instances/<str:instance_id>/actions/<path:key>/switch/", actions.switch, name="action_switch"),
+    path("instances/<str:instance_id>/actions/<path:key>/run/", actions.run, name="action_run"),
+    path("instances/<str:instance_id>/actions/<path:key>/", actions.action, name="action"),
     path("operations/<str:operation_id>/", operations.operation, name="operation"),
     path("operations/<str:operation_id>/retry/", operations.retry, name="operation_retry"),
     path("cloud/", clouds.cloud, name="cloud"),
