@@ -5,6 +5,7 @@ The gate marks its own answers (provider/gate/actions.cfg.template), so that the
 
 import json
 import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from urllib.parse import quote
@@ -32,22 +33,49 @@ class Undelivered(Exception):
         self.is_absent = is_absent
 
 
-def deliver(delivery: Delivery) -> Outcome:
-    """Send it and wait for the end of the answer. Never twice for one run: the app may do it again.
+def deliver(delivery: Delivery, leave: Callable[[], bool]) -> Outcome | None:
+    """Send it and wait for the end of the answer. None, and nothing was sent, where `leave` says no.
 
-    Raises Undelivered where sending it again cannot be a second time.
+    leave: called when all but the last byte of the request is at the gate, which passes nothing on before it has that
+    (`option http-buffer-request`). Whoever dies before has not reached the app, whoever dies after has: nearly no time
+    lies between. Raises Undelivered where it is not too late to send it again; what `leave` raises.
     """
     started = time.monotonic()
+    departure = _Departure(json.dumps(_event(delivery), separators=(",", ":")).encode(), leave)
     try:
-        with _sending(_client(_address(delivery.cell)), delivery) as answer:
+        with _sending(_client(_address(delivery.cell)), delivery, departure) as answer:
             return _outcome(answer, started)
-    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        raise Undelivered(f"the gate does not answer: {error}") from error
-    except httpx.TimeoutException:
-        return Outcome(RunResult.FAILED, error=_SLOW, duration_ms=_ms(started))
+    except _Stayed:
+        return None
     except httpx.HTTPError as error:
+        if not departure.is_over:
+            raise Undelivered(f"the gate does not answer: {error}") from error
+        if isinstance(error, httpx.TimeoutException):
+            return Outcome(RunResult.FAILED, error=_SLOW, duration_ms=_ms(started))
         why = f"The connection broke before an answer came ({type(error).__name__})."
         return Outcome(RunResult.LOST, error=why, duration_ms=_ms(started))
+
+
+class _Stayed(Exception):
+    """It may not leave: somebody else has sent it."""
+
+
+class _Departure:
+    """A request's body, of which the last byte leaves only by permission."""
+
+    def __init__(self, body: bytes, leave: Callable[[], bool]) -> None:
+        self.body, self._leave, self.is_over = body, leave, False
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self.body[:-1]
+        if not self._leave():
+            raise _Stayed
+        self.is_over = True
+        yield self.body[-1:]
+
+
+def _event(delivery: Delivery) -> dict[str, object]:
+    return {"event": {"id": delivery.key, "trigger": "schedule"}}
 
 
 def _address(cell: str) -> str:
@@ -67,7 +95,7 @@ def _client(address: str) -> httpx.Client:
     return httpx.Client(base_url="http://gate" if uds else f"http://{address}", transport=transport, timeout=timeout)
 
 
-def _sending(client: httpx.Client, delivery: Delivery) -> AbstractContextManager[httpx.Response]:
+def _sending(client: httpx.Client, delivery: Delivery, departure: _Departure) -> AbstractContextManager[httpx.Response]:
     """What the former platform sent; `X-Freehold-Run` tells an app that asks which run it is."""
     path = PATH if not delivery.path else "/" + quote(delivery.path.lstrip("/"), safe="/~")
     headers = {
@@ -78,8 +106,8 @@ def _sending(client: httpx.Client, delivery: Delivery) -> AbstractContextManager
         "X-Freehold-Mount": delivery.mount,
         "X-Freehold-Actions": action_token(settings.GATE_SECRET),
     }
-    body = json.dumps({"event": {"id": delivery.key, "trigger": "schedule"}}, separators=(",", ":"))
-    return client.stream("POST", path, headers=headers, content=body.encode())
+    headers["Content-Length"] = str(len(departure.body))
+    return client.stream("POST", path, headers=headers, content=departure)
 
 
 def _outcome(answer: httpx.Response, started: float) -> Outcome:

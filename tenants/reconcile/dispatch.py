@@ -143,14 +143,13 @@ class Dispatcher:
         except Refused as refusal:
             actions.finish(delivery.run_id, Outcome(RunResult.FAILED, error=str(refusal)), self._clock())
             return
-        if not actions.mark_sent(delivery.run_id, self._clock()):
-            return
         try:
-            outcome = deliver(delivery)
+            outcome = deliver(delivery, lambda: actions.mark_sent(delivery.run_id, self._clock()))
         except Undelivered as error:
             self._postpone(delivery, error)
             return
-        self._finish(delivery, outcome)
+        if outcome is not None:
+            self._finish(delivery, outcome)
 
     def _finish(self, delivery: Delivery, outcome: Outcome) -> None:
         """What an app did should be known even where the database is away just now."""

@@ -10,8 +10,8 @@ from pytest_django.fixtures import Settings
 
 from tenants.models import InstanceMicro, RunResult
 from tenants.reconcile import delivery as deliveries
-from tenants.reconcile.actions import Delivery
-from tenants.reconcile.delivery import Undelivered, deliver
+from tenants.reconcile.actions import Delivery, Outcome
+from tenants.reconcile.delivery import Undelivered
 from tenants.states import InstanceState
 from tests.gate.conftest import Gate
 from tests.gate.tenancy import House, new_house, settle
@@ -37,6 +37,12 @@ def house(gate: Gate, upstreams: Callable[[str], Upstream]) -> House:
 def run_of(house: House, mount: str = "", path: str = "") -> Delivery:
     instance = house.instance
     return Delivery("run1", "local", instance.pk, instance.host, mount, path, "tidy up", is_asleep=False)
+
+
+def deliver(delivery: Delivery) -> Outcome:
+    outcome = deliveries.deliver(delivery, lambda: True)
+    assert outcome is not None
+    return outcome
 
 
 def inner(gate: Gate, raw: bytes) -> Reply:
@@ -102,6 +108,22 @@ def test_a_run_is_held_while_the_app_comes_up(gate: Gate, upstreams: Callable[[s
     house.change(state=InstanceState.RUNNING)
     waiting.join(60)
     assert [outcome.result for outcome in outcomes] == [RunResult.SUCCEEDED]
+    assert len(app.seen) == 1
+
+
+def test_what_has_not_left_whole_reaches_nobody(gate: Gate, house: House, upstreams: Callable[[str], Upstream]) -> None:
+    """A worker that dies before it has written down that the run leaves: the gate had all of it but a byte."""
+    app = upstreams("the one")
+    InstanceMicro.objects.filter(instance=house.instance, mount="").update(upstream=app.address)
+    settle(gate, house)
+    assert deliveries.deliver(run_of(house), lambda: False) is None
+
+    def die() -> bool:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        deliveries.deliver(run_of(house), die)
+    deliver(run_of(house))
     assert len(app.seen) == 1
 
 

@@ -56,6 +56,8 @@ def listening() -> Iterator[Listener]:
             head = {name: self.headers[name] or "" for name in ("host", "content-type")}
             run, mount = self.headers["x-freehold-run"], self.headers["x-freehold-mount"]
             body = self.rfile.read(int(self.headers["content-length"]))
+            if len(body) < int(self.headers["content-length"]):
+                return  # whoever sent it has died: the gate passes on only what is whole
             reached = Reached(self.path, head["host"], run, mount, head["content-type"], body)
             if not listener.word:
                 listener.reached.append(reached)
