@@ -12,8 +12,8 @@ up:
 # All of it, on this machine and then on a Kubernetes; with ARGS only what pytest makes of them.
 test:
 	@.ci/bootstrap dev browser
-	@code=0; $(PYTHON) -m pytest $(ARGS) || code=1; \
-	  [ -n "$(ARGS)" ] || $(PYTHON) -m tests.cluster --if-possible || code=1; exit $$code
+	@if [ -n "$(ARGS)" ]; then exec $(PYTHON) -m pytest $(ARGS); fi; \
+	  code=0; $(PYTHON) -m tests.suite || code=1; $(PYTHON) -m tests.cluster --if-possible || code=1; exit $$code
 
 # On the cluster that KUBECONFIG names, else on one of this machine's own, built once and started for the occasion.
 test-cluster:

@@ -14,6 +14,7 @@ PROCESS, STATIC = "process", "static"
 @dataclass(frozen=True)
 class Part:
     """One micro. mount: "" for the primary. presets: (name, default) of settings that its owner may fill in.
+    takes_keys: programs that hold a key may reach its private paths.
     cpu_millis, memory_mib: what the Spacefile says that a process needs, None where it says nothing.
 
     kind, root, command, serve, python_path: as the builder wrote them into the artifact's manifest.
@@ -30,6 +31,7 @@ class Part:
     python_path: tuple[str, ...]
     public_routes: tuple[str, ...]
     presets: tuple[tuple[str, str], ...]
+    takes_keys: bool = False
     cpu_millis: int | None = None
     memory_mib: int | None = None
     image: str | None = None
@@ -96,6 +98,7 @@ def blueprint_of(revision: Revision) -> Blueprint:
             python_path=tuple(built[micro.name].get("python_path", ())),
             public_routes=micro.routes,
             presets=tuple((preset.name, preset.default) for preset in micro.presets.env),
+            takes_keys=micro.presets.api_keys,
             cpu_millis=micro.size.cpu_millis if micro.size else None,
             memory_mib=micro.size.memory_mib if micro.size else None,
             image=micro.image,

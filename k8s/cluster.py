@@ -17,6 +17,7 @@ from k8s.specs import (
     InstanceStatus,
     JobStatus,
     LogLine,
+    Sample,
 )
 
 
@@ -99,3 +100,9 @@ class Cluster(Protocol):
 
     def usage(self, cloud_id: str) -> CloudUsage:
         """What the cloud uses now. Raises NotFound."""
+
+    def samples(self) -> list[Sample]:
+        """What every process of every cloud has taken so far: one question to each node, however many clouds there are.
+
+        A node that does not answer is left out; its counters go on and are read the next time. Raises Temporary.
+        """

@@ -6,6 +6,7 @@ sweeps and watches select by them and see nothing else.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,8 @@ ATTEMPT = "freehold/attempt"  # generation in which a failed rollout was last tr
 MICROS = "freehold/micros"  # JSON [{"name", "kind"}], on the instance's Secret
 MICRO_NAME = "freehold/micro-name"
 ARTIFACT = "freehold/artifact"
+
+_POD = re.compile(r"i-(?P<instance>[a-z0-9]+)-[0-9a-f]{8}-|b-(?P<job>[a-z0-9]+)-[a-z0-9]{5}$")
 
 APPS_PRIORITY = "freehold-apps"
 SYSTEM_PRIORITY = "freehold-system"
@@ -53,6 +56,12 @@ def micro_name(instance_id: str, micro: str) -> str:
 def build_name(job_id: str) -> str:
     """Of the Job and its Secret."""
     return f"b-{job_id}"
+
+
+def owner_of_pod(name: str) -> str:
+    """The instance's or the job's id in the name of a pod of theirs, else "". Kubernetes adds to the names above."""
+    found = _POD.match(name)
+    return (found["instance"] or found["job"]) if found else ""
 
 
 def instance_labels(installation: str, cloud_id: str, instance_id: str) -> dict[str, str]:

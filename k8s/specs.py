@@ -240,6 +240,21 @@ class CloudUsage:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """What one process has taken, as counted where it runs. owner: instance or job id.
+
+    source: names the process and its start, so that a counter that began anew is not taken for one that went back, where
+    the driver can tell; else a value below the one before says so. cpu_us: microseconds since that start, only growing.
+    memory_bytes: now.
+    """
+
+    owner: str
+    source: str
+    cpu_us: int
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
 class Change:
     """Something moved: ask `observe` or `job` again. Only a hint: it may come twice, late, or for nothing.
 

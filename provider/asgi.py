@@ -1,4 +1,4 @@
-"""What the live process serves: streams, through Django, and the gate's decisions, apart from it."""
+"""What the live process serves: streams, through Django, and the gate's decisions and metrics, apart from it."""
 
 import os
 
@@ -9,6 +9,7 @@ from django.core.asgi import get_asgi_application
 _django = get_asgi_application()
 
 # Models can be imported only now.
+from provider import metrics  # noqa: E402
 from provider.gate import decide  # noqa: E402
 from provider.gate.decide import Receive, Scope, Send  # noqa: E402
 
@@ -17,7 +18,9 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await _live(receive, send)
     elif scope["type"] == "http" and scope["path"] == decide.PATH:
-        await decide.endpoint(scope, receive, send)
+        await metrics.counted(decide.endpoint, scope, receive, send)
+    elif scope["type"] == "http" and scope["path"] == metrics.PATH:
+        await metrics.endpoint(send)
     else:
         await _django(scope, receive, send)
 

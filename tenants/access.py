@@ -1,6 +1,8 @@
 """The only way from an id to a row on somebody's behalf. What is not theirs is not there: Http404, never 403."""
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from allauth.account.models import EmailAddress
+from django.conf import settings
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
@@ -9,6 +11,7 @@ from tenants.models import (
     Action,
     ActionRun,
     ApiToken,
+    AppKey,
     Cloud,
     Collection,
     DataKey,
@@ -16,9 +19,10 @@ from tenants.models import (
     Import,
     Instance,
     Operation,
+    Share,
     User,
 )
-from tenants.states import CollectionState, InstanceState
+from tenants.states import DARK, CollectionState, InstanceState, ShareState
 
 
 def cloud_of(user: User) -> Cloud:
@@ -43,6 +47,47 @@ def action_for(user: User, instance_id: str, key: str) -> Action:
 
 def action_run_for(user: User, instance_id: str, key: str, run_id: str) -> ActionRun:
     return get_object_or_404(ActionRun, action=action_for(user, instance_id, key), pk=run_id)
+
+
+def app_key_for(user: User, instance_id: str, key_id: str) -> AppKey:
+    return get_object_or_404(
+        AppKey.objects.select_related("instance"), instance=instance_for(user, instance_id), pk=key_id
+    )
+
+
+def shares_of(instance: Instance) -> QuerySet[Share]:
+    """Who is invited to an instance that was found by its owner, as far as it is in force or was answered."""
+    rows = Share.objects.filter(instance=instance).exclude(state=ShareState.ENDED)
+    return rows.select_related("user").order_by("created_at")
+
+
+def share_for(user: User, instance_id: str, share_id: str) -> Share:
+    """One of them; ended ones too, so that ending twice is once."""
+    rows = Share.objects.filter(instance=instance_for(user, instance_id)).select_related("user", "instance")
+    return get_object_or_404(rows, pk=share_id)
+
+
+def shared_with(user: User) -> QuerySet[Share]:
+    """Instances of other people that they may enter or are invited to, the open invitations first."""
+    open_to_me = Q(state=ShareState.INVITED, email__in=addresses_of(user))
+    rows = Share.objects.filter(Q(state=ShareState.ACCEPTED, user=user) | open_to_me)
+    there = rows.exclude(instance__state__in=(InstanceState.REMOVING, InstanceState.REMOVED))
+    there = there.exclude(instance__cloud__state__in=DARK).exclude(instance__cloud__owner=user)
+    return there.select_related("instance__app", "instance__cloud__owner").order_by("-state", "-created_at")
+
+
+def share_with(user: User, share_id: str) -> Share:
+    """One that is or was theirs to answer."""
+    mine = Q(user=user) | Q(user=None, email__in=addresses_of(user))
+    rows = Share.objects.filter(mine).exclude(instance__cloud__owner=user)
+    return get_object_or_404(rows.select_related("instance__app", "instance__cloud__owner"), pk=share_id)
+
+
+def addresses_of(user: User) -> list[str]:
+    """E-mail addresses that are certainly theirs: confirmed ones; where nobody asks for that, the one they gave."""
+    confirmed = EmailAddress.objects.filter(user=user, verified=True).values_list("email", flat=True)
+    given = () if settings.ACCOUNT_EMAIL_VERIFICATION == "mandatory" else (user.email,)
+    return sorted({address.lower() for address in (*confirmed, *given)})
 
 
 def collections_of(user: User) -> QuerySet[Collection]:

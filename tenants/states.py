@@ -42,6 +42,15 @@ class CollectionState(models.TextChoices):
     REMOVING = "removing"
 
 
+class ShareState(models.TextChoices):
+    """Of an invitation to an instance. ended: taken back by the owner, or left by whoever had accepted."""
+
+    INVITED = "invited"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    ENDED = "ended"
+
+
 class WorkState(models.TextChoices):
     """Of operations and of their steps."""
 
@@ -88,6 +97,12 @@ _ARROWS: dict[type[models.TextChoices], dict[str, str]] = {
         "failed": "starting running stopped",
     },
     CollectionState: {"active": "removing", "removing": ""},
+    ShareState: {
+        "invited": "accepted declined ended",
+        "accepted": "ended",
+        "declined": "invited ended",
+        "ended": "invited",
+    },
     WorkState: {
         "queued": "running succeeded failed cancelled",
         "running": "succeeded failed cancelled",

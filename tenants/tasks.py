@@ -9,7 +9,19 @@ from celery import Task, current_app, shared_task
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from tenants.reconcile import builds, closing, clouds, data_servers, fullness, instances, orphans, transfers, unsettled
+from tenants import metering
+from tenants.reconcile import (
+    builds,
+    closing,
+    clouds,
+    data_servers,
+    fullness,
+    instances,
+    invitations,
+    orphans,
+    transfers,
+    unsettled,
+)
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +48,11 @@ def reconcile_transfer(operation_id: str) -> None:
 
 
 @shared_task
+def send_invitation(share_id: str) -> None:
+    invitations.send(share_id)
+
+
+@shared_task
 def reconcile_build(revision_id: str) -> None:
     for waiting_id in builds.reconcile(revision_id):
         _send(reconcile_build, waiting_id)
@@ -52,6 +69,7 @@ def sweep() -> None:
         (reconcile_data_server, unsettled.data_servers()),
         (reconcile_build, unsettled.builds()),
         (reconcile_transfer, unsettled.transfers()),
+        (send_invitation, invitations.due()),
     ):
         for row_id in found:
             _send(task, row_id)
@@ -66,7 +84,9 @@ def tidy() -> None:
     closing.look_after()
     fullness.measure()
     unsettled.prune()
+    metering.prune()
     transfers.forget_looked_at()
+    invitations.forget_ended()
     for app_id in unsettled.apps_to_spread():
         _follow("spread", app_id)
 
@@ -86,6 +106,10 @@ def enqueue_data_server(server_id: str) -> None:
 
 def enqueue_transfer(operation_id: str) -> None:
     transaction.on_commit(partial(_send, reconcile_transfer, operation_id))
+
+
+def enqueue_invitation(share_id: str) -> None:
+    transaction.on_commit(partial(_send, send_invitation, share_id))
 
 
 def enqueue_build_now(revision_id: str) -> None:

@@ -25,6 +25,7 @@ from k8s.specs import (
     MicroKind,
     MicroPhase,
     MicroStatus,
+    Sample,
 )
 from tenants.models import Cloud, User
 from tenants.reconcile import builds, clouds, data_servers, instances, transfers, unsettled
@@ -174,6 +175,9 @@ class MemoryCluster:
 
     def usage(self, cloud_id: str) -> CloudUsage:
         raise ClusterError("not measured")
+
+    def samples(self) -> list[Sample]:
+        return []
 
 
 def new_person(name: str = "person") -> User:

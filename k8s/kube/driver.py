@@ -32,6 +32,7 @@ from k8s.specs import (
     MicroKind,
     MicroPhase,
     Role,
+    Sample,
 )
 
 # What an instance consists of, in the order of deletion: the Secret, which stands for the whole, at last.
@@ -230,6 +231,9 @@ class KubeCluster:
     def usage(self, cloud_id: str) -> CloudUsage:
         namespace = self._namespace(cloud_id)
         return measuring.usage(self._api, namespace, self._api.items(path("Pod", namespace), ""))
+
+    def samples(self) -> list[Sample]:
+        return measuring.samples(self._api)
 
     def wants(self, cloud_id: str, instance_id: str, digest: str) -> bool:
         """Whether a pod of the instance is made from that artifact: while it updates, from the new one and the old."""

@@ -1,14 +1,20 @@
-"""What a cloud uses now, as the kubelets of its nodes count it. Needs `get` on nodes/metrics, and no metrics-server."""
+"""What clouds use, as the kubelets of their nodes count it. Needs `get` on nodes/metrics, and no metrics-server."""
 
+import logging
 import re
 from collections.abc import Iterable
 
+from k8s.errors import ClusterError
 from k8s.kube.api import Api, path
-from k8s.naming import Manifest
-from k8s.specs import CloudUsage
+from k8s.naming import Manifest, owner_of_pod
+from k8s.specs import CloudUsage, Sample
+
+log = logging.getLogger(__name__)
 
 _SAMPLE = re.compile(rb"^(?P<name>\w+)\{(?P<labels>[^}]*)\} (?P<value>\S+)")
 _CPU, _MEMORY = b"container_cpu_usage_seconds_total", b"container_memory_working_set_bytes"
+_START = b"container_start_time_seconds"  # newer kubelets
+_LABEL = re.compile(rb'(\w+)="([^"]*)"')
 _VOLUME = b"kubelet_volume_stats_used_bytes"
 
 
@@ -24,3 +30,34 @@ def usage(api: Api, namespace: str, pods: Iterable[Manifest]) -> CloudUsage:
                 if sample and sample["name"] in sums and f'namespace="{namespace}"'.encode() in sample["labels"]:
                     sums[sample["name"]] += float(sample["value"])
     return CloudUsage(sums[_CPU], int(sums[_MEMORY]), int(sums[_VOLUME]))
+
+
+def samples(api: Api) -> list[Sample]:
+    """Of every pod that is named as ours; whose they are the caller's own rows tell."""
+    found: list[Sample] = []
+    for node in api.items(path("Node"), ""):
+        try:
+            found += parsed(api.kubelet(node, "/metrics/resource"))
+        except ClusterError as error:
+            log.warning("node_not_measured node=%s why=%s", node["metadata"]["name"], error)
+    return found
+
+
+def parsed(lines: Iterable[bytes]) -> list[Sample]:
+    containers: dict[tuple[str, str, str], dict[bytes, float]] = {}
+    for line in lines:
+        sample = _SAMPLE.match(line)
+        if sample and sample["name"] in (_CPU, _MEMORY, _START):
+            labels = {key: value.decode() for key, value in _LABEL.findall(sample["labels"])}
+            which = labels.get(b"namespace", ""), labels.get(b"pod", ""), labels.get(b"container", "")
+            containers.setdefault(which, {})[sample["name"]] = float(sample["value"])
+    return [
+        Sample(
+            owner=owner,
+            source=f"{'/'.join(which)}@{values.get(_START, 0):.3f}",
+            cpu_us=round(values.get(_CPU, 0) * 1e6),
+            memory_bytes=int(values.get(_MEMORY, 0)),
+        )
+        for which, values in containers.items()
+        if (owner := owner_of_pod(which[1]))
+    ]

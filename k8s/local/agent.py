@@ -42,7 +42,8 @@ class Agent:
     async def run(self, socket: Path) -> None:
         await asyncio.to_thread(self._fleet.clear_dead)
         self._fleet.look()
-        verbs = control.Verbs(self._fleet.poke, self._fleet.everything, self._fleet.usage, self._shut_down)
+        fleet = self._fleet
+        verbs = control.Verbs(fleet.poke, fleet.everything, fleet.usage, fleet.samples, self._shut_down)
         server = await control.serve(socket, self._host, verbs)
         log.info(
             "event=ready home=%s bridge=%s", self._node.home.root, self._node.plan.bridge if self._node.network else "-"

@@ -1,7 +1,7 @@
 """The agent's socket: one JSON line in, `{"verb": …}`; lines of JSON out.
 
 poke {cloud_id, instance_id?, job_id?}: look at it now. watch: changes as they come, everything that exists first, an empty
-line every few seconds. usage {cloud_id}. ping. shutdown: stop every sandbox and end; answers when all are gone.
+line every few seconds. usage {cloud_id}. samples. ping. shutdown: stop every sandbox and end; answers when all are gone.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Any
 from k8s.local import documents
 from k8s.local.host import Host
 from k8s.local.journal import log
-from k8s.specs import Change, CloudUsage
+from k8s.specs import Change, CloudUsage, Sample
 
 _BEAT_S = 5.0
 
@@ -28,6 +28,7 @@ class Verbs:
     poke: Callable[[str, str | None, str | None], None]
     everything: Callable[[], Iterable[Change]]
     usage: Callable[[str], CloudUsage]
+    samples: Callable[[], list[Sample]]
     shutdown: Callable[[], Awaitable[None]]
 
 
@@ -60,6 +61,9 @@ async def _dispatch(request: dict[str, Any], writer: asyncio.StreamWriter, host:
         await _watch(writer, host, verbs)
     elif verb == "usage":
         _send(writer, await asyncio.to_thread(verbs.usage, request["cloud_id"]))
+    elif verb == "samples":
+        for sample in await asyncio.to_thread(verbs.samples):
+            _send(writer, sample)
     elif verb == "ping":
         _send(writer, {"status": "ok"})
     elif verb == "shutdown":

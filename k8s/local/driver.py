@@ -1,7 +1,7 @@
 """The cluster port on one machine: writes spec files for the node agent, reads the status and log files it writes.
 
-Nothing here waits for the agent, except `watch` and `usage`. While it is down specs are accepted, and answers are the last
-known.
+Nothing here waits for the agent, except `watch`, `usage` and `samples`. While it is down specs are accepted, and answers are
+the last known.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from k8s.checks import check_shape, require_id
@@ -32,9 +32,11 @@ from k8s.specs import (
     LogLine,
     MicroPhase,
     MicroStatus,
+    Sample,
 )
 
 _ANSWER_S = 5.0
+_Answer = TypeVar("_Answer")
 
 
 def from_url(url: str) -> "LocalCluster":
@@ -204,15 +206,23 @@ class LocalCluster:
     def usage(self, cloud_id: str) -> CloudUsage:
         if not self.cloud_exists(cloud_id):
             raise NotFound(f"no cloud {cloud_id}")
+        answers = self._ask(CloudUsage, {"verb": "usage", "cloud_id": cloud_id})
+        if not answers:
+            raise Temporary("the node agent did not answer", retry_after_s=1)
+        return answers[0]
+
+    def samples(self) -> list[Sample]:
+        return self._ask(Sample, {"verb": "samples"})
+
+    def _ask(self, kind: type[_Answer], question: dict[str, str]) -> list[_Answer]:
+        """Every line of the agent's answer. Raises Temporary."""
         with self._connected() as link:
             link.settimeout(_ANSWER_S)
-            link.sendall(json.dumps({"verb": "usage", "cloud_id": cloud_id}).encode() + b"\n")
             try:
-                answer = link.makefile().readline()
-                usage: CloudUsage = documents.decode(CloudUsage, json.loads(answer))
+                link.sendall(json.dumps(question).encode() + b"\n")
+                return [documents.decode(kind, json.loads(line)) for line in link.makefile()]
             except (OSError, ValueError) as error:
                 raise Temporary("the node agent did not answer", retry_after_s=1) from error
-        return usage
 
     def _cloud(self, cloud_id: str) -> CloudDocument | None:
         return documents.read(self._home.cloud_document(cloud_id), CloudDocument)

@@ -106,11 +106,11 @@ class Cgroups:
         folders = [f for h in self.hierarchies for f in (h.root / self.base).glob("*/*/")]
         return {(folder.parent.name, folder.name) for folder in folders}
 
-    def usage(self, cloud_id: str) -> tuple[float, int]:
-        """(seconds of cpu since the cloud began, bytes of memory now without the page cache)."""
+    def usage(self, cloud_id: str, name: str = "") -> tuple[float, int]:
+        """(seconds of cpu since its beginning, bytes of memory now without the page cache) of a cloud or of one sandbox."""
         seconds, memory = 0.0, 0
         for hierarchy in self.hierarchies:
-            folder = hierarchy.root / self.base / cloud_id
+            folder = self._folder(hierarchy, cloud_id, name)
             if hierarchy.controller == "memory":
                 memory = _memory(folder, unified=hierarchy.unified)
             elif hierarchy.controller == "cpuacct":

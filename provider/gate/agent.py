@@ -19,7 +19,7 @@ import psycopg
 import redis
 from redis.client import PubSub
 
-from provider.gate import feed, feed_data
+from provider.gate import feed, feed_access, feed_data, usage
 from provider.gate.appsession import parse_keys
 from provider.gate.proxy import Proxy, ProxyUnavailable
 
@@ -96,6 +96,7 @@ class Agent:
     placements: dict[str, feed.Placement] = field(default_factory=dict)
     cursor: feed.Cursor | None = None
     compared_at: float = 0.0
+    reported_at: float = 0.0
     lag_s: float = 0.0
     revoked: int = 0
 
@@ -110,6 +111,9 @@ class Agent:
             self._follow(connection, self.cursor)
         # The time before the read: what was committed later may be unknown to the proxy.
         self._proxy.overwrite("beat", str(int(began)))
+        if time.monotonic() - self.reported_at > usage.EVERY_S:
+            self.reported_at = time.monotonic()
+            usage.report(connection, self._proxy, began)
 
     @property
     def _proxy(self) -> Proxy:
@@ -129,14 +133,16 @@ class Agent:
         wanted: dict[str, dict[str, str]] = {"revoked": snapshot.revoked, "keys": self.config.session_keys}
         for name in feed.PLACED:
             wanted[name] = {}
-        placements = snapshot.placements | feed_data.load(connection, self.config.cell, self.config.data_key, None)
+        placements = self._with_access(connection, snapshot.placements, None) | feed_data.load(
+            connection, self.config.cell, self.config.data_key, None
+        )
         for entries in placements.values():
             for name, key, value in entries:
                 wanted[name][key] = value
         wrong = {name: count for name, entries in wanted.items() if (count := self._proxy.converge(name, entries))}
         if wrong:
             log.info("gate_loaded corrected=%s", json.dumps(wrong).replace(" ", ""))
-        # What of the data changed between the two reads is in the feed after the cursor, and is read again.
+        # What changed between the two reads is in the feed after the cursor, and is read again.
         self.placements, self.cursor = placements, snapshot.cursor
         self.revoked, self.compared_at = len(snapshot.revoked), time.monotonic()
         self._proxy.overwrite("loaded", self.token)
@@ -147,13 +153,21 @@ class Agent:
             self._proxy.put("revoked", sid, "1")
             self.revoked += 1
         if found.instances:
-            self._place(found.instances, feed.load_placements(connection, self.config.cell, found.instances))
+            now = feed.load_placements(connection, self.config.cell, found.instances)
+            self._place(found.instances, self._with_access(connection, now, found.instances))
         if found.clouds:
             now = feed_data.load(connection, self.config.cell, self.config.data_key, found.clouds)
             self._place(found.clouds, now)
         if found.oldest:
             self.lag_s = max(0.0, (datetime.now(UTC) - found.oldest).total_seconds())
         self.cursor = after
+
+    def _with_access(
+        self, connection: psycopg.Connection, placements: dict[str, feed.Placement], ids: list[str] | None
+    ) -> dict[str, feed.Placement]:
+        """Who may enter stands with where it leads. What changed in between is read once more."""
+        access = feed_access.load(connection, self.config.cell, self.config.data_key, ids)
+        return {key: entries | access.get(key, frozenset()) for key, entries in placements.items()}
 
     def _place(self, ids: list[str], now: dict[str, feed.Placement]) -> None:
         """Apply the difference. All that goes, goes first: a place may have passed from one instance to another."""

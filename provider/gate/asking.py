@@ -14,7 +14,8 @@ class Ask:
     """One request as the proxy saw it. authority: the Host header in lower case. path and query: as they were sent.
 
     own: it comes from the app's own pages or from a person's navigation, so its session may count. cookie, accept,
-    authorization, origin, fetch_mode, fetch_dest: headers, "" where missing.
+    authorization, origin, fetch_mode, fetch_dest: headers, "" where missing. program: it shows a key, right or wrong;
+    app_key, own_key: the SHA-256 of X-Space-App-Key and of X-API-Key, "" where there is not exactly one.
     """
 
     scheme: str
@@ -30,6 +31,9 @@ class Ask:
     origin: str
     fetch_mode: str
     fetch_dest: str
+    program: bool = False
+    app_key: str = ""
+    own_key: str = ""
 
     @property
     def host(self) -> str:
@@ -42,7 +46,7 @@ class Ask:
 
     @property
     def wants_page(self) -> bool:
-        return "text/html" in self.accept
+        return "text/html" in self.accept and not self.program
 
     @property
     def may_sign_in(self) -> bool:
@@ -50,7 +54,7 @@ class Ask:
 
         Clients that do not say what a request is for are taken at their Accept header; `*/*` is what link openers send.
         """
-        if self.method not in ("GET", "HEAD") or self.upgrade or self.authorization:
+        if self.method not in ("GET", "HEAD") or self.upgrade or self.authorization or self.program:
             return False
         if self.fetch_mode or self.fetch_dest:
             return self.fetch_mode == "navigate" and self.fetch_dest == "document"
@@ -78,6 +82,9 @@ def from_headers(headers: Mapping[str, str]) -> Ask:
         origin=headers.get("origin", ""),
         fetch_mode=headers.get("sec-fetch-mode", ""),
         fetch_dest=headers.get("sec-fetch-dest", ""),
+        program=headers.get("x-gate-program") == "1",
+        app_key=headers.get("x-gate-app-key", ""),
+        own_key=headers.get("x-gate-own-key", ""),
     )
 
 

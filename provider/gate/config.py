@@ -18,6 +18,8 @@ HERE = Path(__file__).resolve().parent
 MAPS = (
     *("hosts", "mounts", "upstreams", "revoked", "keys", "state"),
     *("data", "own", "sign", "fresh", "datakeys"),  # provider/gate/feed_data.py
+    *("appkeys", "calls", "guests"),  # provider/gate/feed_access.py
+    "used",  # filled by the proxy itself: keys that programs used, and when
 )
 # Where apps reach their data: by DETA_BASE_HOST, and by what the former platform called it.
 DATA_HOSTS = ("localhost", *FORMER_DATA_HOSTS)
@@ -57,6 +59,9 @@ class GateConfig:
     asks_at_once: int = 256
     max_connections: int = 8_192
     threads: int = 2
+    metrics: str = (
+        ""  # "address:port" where the proxy's numbers can be fetched, besides its inner socket; empty: nowhere
+    )
 
     @property
     def folder(self) -> Path:
@@ -101,6 +106,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> GateConfig:
         actions=environ.get("FREEHOLD_ACTIONS_ADDR") or f"unix:{run}/gate-actions.sock",
         console_rate=int(environ.get("FREEHOLD_GATE_CONSOLE_RATE", "5000")),
         ask_rate=int(environ.get("FREEHOLD_GATE_ASK_RATE", "3000")),
+        metrics=environ.get("FREEHOLD_GATE_METRICS", ""),
     )
 
 
@@ -111,6 +117,7 @@ def render(config: GateConfig) -> str:
     values = vars(config) | paths | {"control_socket": config.control_socket, "inner_socket": config.inner_socket}
     values |= {"privileges": _privileges(), "data_hosts": " ".join(_data_hosts(config))}
     values["console_rules"] = _fill("console.cfg.template", values).strip()
+    values["access_rules"] = _fill("access.cfg.template", values).rstrip()
     values["instance_rules"] = _fill("instances.cfg.template", values).rstrip()
     values["data_rules"] = _fill("data.cfg.template", values).rstrip()
     token = action_token(config.secret)
@@ -118,6 +125,7 @@ def render(config: GateConfig) -> str:
     unix = config.actions.startswith("unix:")
     values |= {"actions_bind": f"unix@{config.actions.removeprefix('unix:')} mode 600" if unix else config.actions}
     values["action_rules"] = _fill("actions.cfg.template", values).rstrip()
+    values["metrics_bind"] = f"bind {config.metrics}" if config.metrics else ""
     values["frontends"] = _frontends(config, values)
     return _fill("haproxy.cfg.template", values)
 

@@ -19,6 +19,10 @@ local function question(txn)
     ["x-gate-method"] = { txn.sf:method() },
     ["x-gate-own"] = { txn:get_var("txn.own") and "1" or "0" },
     ["x-gate-upgrade"] = { txn.sf:req_fhdr("upgrade") or "" },
+    -- Keys themselves stay here: the provider knows them by their SHA-256.
+    ["x-gate-program"] = { txn:get_var("txn.program") and "1" or "0" },
+    ["x-gate-app-key"] = { txn:get_var("txn.appkeysha") or "" },
+    ["x-gate-own-key"] = { txn:get_var("txn.ownkeysha") or "" },
   }
   for _, name in ipairs { "accept", "authorization", "cookie", "origin", "sec-fetch-mode", "sec-fetch-dest" } do
     local value = txn.sf:req_fhdr(name)
@@ -51,7 +55,8 @@ local function decide(txn)
     local up = first("x-gate-upstream")
     if up == nil then return end
     txn:set_var("txn.up", up)
-    for var, name in pairs { mount = "x-gate-mount", sub = "x-gate-user", email = "x-gate-email", role = "x-gate-role" } do
+    for var, name in pairs { mount = "x-gate-mount", sub = "x-gate-user", email = "x-gate-email", role = "x-gate-role",
+      ownkey = "x-gate-own-key" } do
       local value = first(name)
       -- What the proxy thought before does not count any more: it may have looked into stale maps.
       if value then txn:set_var("txn." .. var, value) else txn:unset_var("txn." .. var) end

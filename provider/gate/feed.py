@@ -7,7 +7,11 @@ from psycopg import Connection, IsolationLevel
 
 # The entries of one instance, or of one cloud's data, in the proxy's maps, as (map, key, value).
 Placement = frozenset[tuple[str, str, str]]
-PLACED = ("upstreams", "mounts", "hosts", "data", "own", "sign", "fresh", "datakeys")
+PLACED = (
+    *("upstreams", "mounts", "hosts"),
+    *("data", "own", "sign", "fresh", "datakeys"),  # feed_data
+    *("appkeys", "calls", "guests"),  # feed_access
+)
 
 # An instance that is being updated answers for as long as its old processes do.
 _OPEN_STATES = ["running", "updating"]

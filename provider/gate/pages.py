@@ -31,6 +31,21 @@ def page(title: str, *sentences: str, link: tuple[str, str] | None = None, again
     return _PAGE.format(title=escape(title), text="\n".join(text), refresh=refresh)
 
 
+COOKIELESS = page(
+    "Your browser keeps no cookies for this app",
+    "Signing in needs one cookie of this address. It was sent a moment ago, and your browser did not bring it back.",
+    "Allow cookies for this address: in the browser's settings, or in the extension that blocks them. Cookies of other "
+    "sites are not needed. Then open the app again.",
+    link=("/", "Open the app again"),
+)
+FORGETFUL = page(
+    "Your browser forgets that you are signed in",
+    "You were signed in here several times within a minute, and each time the next request came without it.",
+    "Allow cookies for this address: in the browser's settings, or in the extension that removes them. If its clock is "
+    "wrong by days, set it right. Then open the app again.",
+    link=("/", "Open the app again"),
+)
+
 FIXED = {
     "unknown": page(
         "There is nothing at this address",

@@ -1,8 +1,8 @@
 """Signing in to an instance: from its host to the console and back, by redirects alone.
 
 1. begin: the app's host gives the browser a nonce and sends it to the console with the nonce's hash.
-2. enter: the console, if the person is signed in there and owns the instance, writes a single-use code bound to instance,
-   host, nonce hash and console session, and sends the browser back with it.
+2. enter: the console, if the person is signed in there and may enter the instance, writes a single-use code bound to
+   instance, host, nonce hash and console session, and sends the browser back with it.
 3. finish: the app's host takes code and nonce and answers with the session cookie, then the page that was asked for.
 
 Nobody is signed in by somebody else's link: a code is worth nothing without the nonce in the same browser.
@@ -26,12 +26,16 @@ from django.views.decorators.http import require_safe
 from provider.gate import pages
 from provider.gate.appsession import LIFETIME_S, AppSession, cookie_name, parse_keys, prefixed, sign
 from provider.gate.asking import CALLBACK, Answer, Ask, redirect, say, set_cookie, sha256
-from tenants.models import Instance, RevokedSession, SignInCode, User
+from tenants.models import Instance, RevokedSession, Share, SignInCode, User
 from tenants.services.sessions import entered_app, sid_of
-from tenants.states import DARK, InstanceState
+from tenants.services.sharing import is_invited
+from tenants.states import DARK, InstanceState, ShareState
 
+OWNER, GUEST = "owner", "guest"
 CODE_S = 60
 NONCE_S = 1800  # long enough to sign in, or up, on the console
+# A browser that is signed in so often within a minute does not keep the session: it is told so instead of going round.
+_TRIES, TRIES, TRIES_S = "freehold_tries", 3, 60
 PATH_LIMIT = 2048
 # A path with query as browsers send it: no blanks, no control characters, no backslash.
 _PATH = re.compile(r"/[!-\[\]-~]*")
@@ -40,6 +44,9 @@ _PATH = re.compile(r"/[!-\[\]-~]*")
 def begin(ask: Ask) -> Answer:
     """To the console on the same scheme and port that the visitor used. Each attempt has a nonce cookie of its own, so
     that several tabs may sign in at once."""
+    tries = prefixed(_TRIES, ask.scheme)
+    if ask.cookies(tries)[:1] == [str(TRIES)]:
+        return say(ask, 400, "Signed in again and again", pages.FORGETFUL).also(set_cookie(ask, tries, "", 0))
     nonce = secrets.token_urlsafe(32)
     asked = ask.path + (f"?{ask.query}" if ask.query else "")
     query = urlencode({"host": ask.host, "next": _local(asked), "nonce": sha256(nonce)})
@@ -63,24 +70,34 @@ def _local(path: str) -> str:
 def enter(request: HttpRequest) -> HttpResponse:
     """GET /gate/enter?host=&next=&nonce= on the console → 302 to the host's callback with a code; 403 to strangers."""
     host, nonce = request.GET.get("host", ""), request.GET.get("nonce", "")
-    instance = Instance.objects.filter(host=host, cloud__owner_id=request.user.pk)
-    instance = instance.exclude(state=InstanceState.REMOVED).exclude(cloud__state__in=DARK)
-    found = instance.first()
-    if found is None:
-        return _forbidden()
+    assert isinstance(request.user, User)
+    rows = Instance.objects.select_related("cloud__owner").filter(host=host)
+    found = rows.exclude(state=InstanceState.REMOVED).exclude(cloud__state__in=DARK).first()
+    if found is None or not role_of(request.user.pk, found):
+        return _forbidden(request.user, found)
     if not re.fullmatch(r"[0-9a-f]{64}", nonce) or not request.session.session_key:
         return _page(400, pages.page("This link is incomplete", "Open the app again.", link=("/", "To your console")))
+    if not entered_app(request.user, sid_of(request.session.session_key)):
+        return _private(HttpResponseRedirect(request.get_full_path()))  # the session ended: this leads to the sign-in
     code = _new_code(request, found, nonce)
     port = request.get_host().partition(":")[2]
     origin = f"{request.scheme}://{host}{':' + port if port else ''}"
     return _private(HttpResponseRedirect(f"{origin}{CALLBACK}?{urlencode({'code': code})}"))
 
 
+def role_of(user_id: str, instance: Instance) -> str:
+    """What this person is to the instance (with its cloud's owner): "owner", "guest" once they accepted, "" for nobody."""
+    owner = instance.cloud.owner
+    if user_id == owner.pk:
+        return OWNER if owner.is_active else ""
+    accepted = Share.objects.filter(instance=instance, user_id=user_id, state=ShareState.ACCEPTED, user__is_active=True)
+    return GUEST if accepted.exists() else ""
+
+
 def _new_code(request: HttpRequest, instance: Instance, nonce_sha256: str) -> str:
     """A code's row. Those that ran out go at the same time, so that none pile up."""
     assert isinstance(request.user, User) and request.session.session_key
     SignInCode.objects.filter(expires_at__lt=timezone.now()).delete()
-    entered_app(request.user, sid_of(request.session.session_key))
     code = secrets.token_urlsafe(32)
     SignInCode.objects.create(
         code_sha256=sha256(code),
@@ -95,12 +112,16 @@ def _new_code(request: HttpRequest, instance: Instance, nonce_sha256: str) -> st
     return code
 
 
-def _forbidden() -> HttpResponse:
+def _forbidden(user: User, instance: Instance | None) -> HttpResponse:
+    """To somebody who is invited: what to do. To anybody else the same, whether or not there is such a place."""
+    if instance is not None and is_invited(user, instance):
+        words = "Its owner invites you to it. Accept the invitation in your console, then open the app again."
+        return _page(403, pages.page("You are invited to this app", words, link=("/shared/", "To the invitation")))
     return _page(
         403,
         pages.page(
             "This app is not yours",
-            "Nothing at that address belongs to the account you are signed in with.",
+            "Nothing at that address belongs to the account you are signed in with, or was shared with it.",
             "If it is in another account of yours, sign out here and open it again.",
             link=("/", "To your console"),
         ),
@@ -133,20 +154,26 @@ def finish(ask: Ask, instance: Instance) -> Answer:
     if ask.method != "GET":
         return say(ask, 405, "Method not allowed", pages.page("Open this address in a browser"))
     ticket = _take(parse_qs(ask.query).get("code", [""])[0])
-    if ticket is None or not _fits(ask, instance, ticket):
+    if "freehold_nonce_" not in ask.cookie:
+        return say(ask, 400, "No cookies", pages.COOKIELESS)
+    person = _fitting(ask, instance, ticket) if ticket else None
+    if ticket is None or person is None:
         page = pages.page(
             "This sign-in did not work out",
             "It was used already, has run out, or was begun in another browser.",
             link=("/", "Open the app again"),
         )
         return say(ask, 400, "Sign-in expired", page)
-    now = int(time.time())
-    owner = instance.cloud.owner
-    session = AppSession(ask.host, instance.id, owner.id, ticket.sid, now, now + LIFETIME_S, owner.email, "owner")
+    now, role = int(time.time()), role_of(person.pk, instance)
+    session = AppSession(ask.host, instance.id, person.pk, ticket.sid, now, now + LIFETIME_S, person.email, role)
     cookie = sign(session, parse_keys(settings.SESSION_KEYS))
+    tries = prefixed(_TRIES, ask.scheme)
+    before = ask.cookies(tries)[:1]
+    number = int(before[0]) + 1 if before and before[0] in ("1", "2") else 1
     return redirect(f"{ask.scheme}://{ask.authority}{ticket.next_path}").also(
         set_cookie(ask, cookie_name(ask.scheme), cookie, LIFETIME_S),
         set_cookie(ask, _nonce_cookie(ask, ticket.nonce_sha256), "", 0),
+        set_cookie(ask, tries, str(number), TRIES_S),
     )
 
 
@@ -162,13 +189,14 @@ def _take(code: str) -> _Ticket | None:
     return _Ticket(*row) if row else None
 
 
-def _fits(ask: Ask, instance: Instance, ticket: _Ticket) -> bool:
+def _fitting(ask: Ask, instance: Instance, ticket: _Ticket) -> User | None:
+    """Who the code is for, if it is for this place and this browser, and they may still enter."""
     nonces = ask.cookies(_nonce_cookie(ask, ticket.nonce_sha256))
-    return (
+    fits = (
         ticket.instance_id == instance.id
         and ticket.host == ask.host
         and any(sha256(nonce) == ticket.nonce_sha256 for nonce in nonces)
-        and ticket.user_id == instance.cloud.owner_id
-        and instance.cloud.owner.is_active
+        and role_of(ticket.user_id, instance)
         and not RevokedSession.objects.filter(sid=ticket.sid).exists()
     )
+    return User.objects.get(pk=ticket.user_id) if fits else None

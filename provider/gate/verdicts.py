@@ -1,17 +1,21 @@
 """Who may enter, and where to: the provider's side of the gate's five steps (docs/architecture.md)."""
 
+import hmac
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
 
 from apps_catalog.public_routes import canonical_path, matches_public
 from provider.gate import pages, signin
 from provider.gate.appsession import AppSession, cookie_name, parse_keys, verify
-from provider.gate.asking import CALLBACK, Answer, Ask, say, set_cookie
+from provider.gate.asking import CALLBACK, Answer, Ask, say, set_cookie, sha256
 from provider.gate.feed import upstream_of
-from tenants.models import Instance, InstanceMicro, RevokedSession
+from tenants.data_secrets import calls_key
+from tenants.models import AppKey, Instance, InstanceMicro, RevokedSession
 from tenants.states import DARK, InstanceState
 
 _OPEN = (InstanceState.RUNNING, InstanceState.UPDATING)
@@ -47,9 +51,11 @@ def decide(ask: Ask) -> Answer:
     if len(ask.cookies(cookie_name(ask.scheme))) > 1:
         return _tidy(ask)
     session, route = _session(ask, instance), _route(ask, instance)
-    if session is None and not _is_public(route):
+    own = _is_own_key(ask, instance)
+    if session is None and not _is_public(route) and not own and not _is_keyed(ask, instance, route):
         return _refuse(ask)
-    return _reach(ask, instance, route, session)
+    answer = _reach(ask, instance, route, session)
+    return answer.also(("x-gate-own-key", "1")) if own and answer.status == 204 else answer
 
 
 def _session(ask: Ask, instance: Instance) -> AppSession | None:
@@ -60,8 +66,25 @@ def _session(ask: Ask, instance: Instance) -> AppSession | None:
     session = verify(cookies[0], keys, host=ask.host, instance_id=instance.id, now=time.time())
     if session is None or RevokedSession.objects.filter(sid=session.sid).exists():
         return None
-    owner = instance.cloud.owner
-    return session if session.sub == owner.id and owner.is_active else None
+    role = signin.role_of(session.sub, instance)
+    return replace(session, role=role) if role else None
+
+
+def _is_own_key(ask: Ask, instance: Instance) -> bool:
+    """One of the instance's own micros asks."""
+    if not ask.own_key:
+        return False
+    own = calls_key(settings.DATA_KEY, instance.cloud_id, instance.id, instance.calls_version)
+    return hmac.compare_digest(ask.own_key, sha256(own))
+
+
+def _is_keyed(ask: Ask, instance: Instance, route: Route) -> bool:
+    """A program shows a key that its owner made for this micro."""
+    if not ask.app_key or route.micro is None or not route.micro.takes_keys:
+        return False
+    ends = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+    rows = AppKey.objects.filter(ends, instance=instance, micro__in=("", route.micro.name), sha256=ask.app_key)
+    return bool(rows.exists())
 
 
 def _route(ask: Ask, instance: Instance) -> Route:
@@ -137,7 +160,7 @@ def _reach(ask: Ask, instance: Instance, route: Route, session: AppSession | Non
 def _not_open(ask: Ask, instance: Instance, session: AppSession | None) -> Answer:
     """Why nothing answers, and what to do; the owner alone is told the reason and led to the instance's page."""
     console = f"{ask.scheme}://{settings.CONSOLE_HOST}{ask.port}/instances/{instance.id}/"
-    link = (console, "Open its page in the console") if session else None
+    link = (console, "Open its page in the console") if session and session.role == signin.OWNER else None
     if instance.state in _COMING:
         page = pages.page(
             "Your app is starting" if session else "This app is starting",
@@ -148,8 +171,8 @@ def _not_open(ask: Ask, instance: Instance, session: AppSession | None) -> Answe
         held = say(ask, 503, "Starting", page).also(("retry-after", "2"))
         return Answer(held.status, held.headers, held.body, hold=True)
     if instance.state == InstanceState.FAILED:
-        reason = (instance.state_reason,) if session and instance.state_reason else ()
-        advice = "Its page in the console has the logs and a Retry button." if session else "Its owner can restart it."
+        reason = (instance.state_reason,) if link and instance.state_reason else ()
+        advice = "Its page in the console has the logs and a Retry button." if link else "Its owner can restart it."
         page = pages.page("This app could not be started", *reason, advice, link=link)
         return say(ask, 503, "Failed", page).also(("retry-after", "30"))
     if instance.state == InstanceState.REMOVING:

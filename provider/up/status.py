@@ -1,11 +1,17 @@
-"""What the supervisor answers: JSON on $FREEHOLD_RUN/up.sock (for /healthz), Prometheus text on an inner port."""
+"""What the supervisor answers: JSON on $FREEHOLD_RUN/up.sock (for /healthz), Prometheus text on an inner port.
+
+That text is everybody's in one: the supervisor's own, what live tells of rows and decisions, and the proxy's.
+"""
 
 import asyncio
 import contextlib
+import http.client
 import json
+import socket
 
 from provider.up.supervisor import State, Supervisor
 
+_PAGE_S = 5.0
 STATES = tuple(
     State
 )  # every state is a series from the start, so that a first failure is a change and not a new series
@@ -31,10 +37,32 @@ async def _answer_metrics(supervisor: Supervisor, reader: asyncio.StreamReader, 
     async with asyncio.timeout(5):
         words = (await reader.readline()).split()
     found = len(words) > 1 and words[1] == b"/metrics"
-    body = metrics(supervisor) if found else "not here\n"
+    body = metrics(supervisor) + await _others(supervisor) if found else "not here\n"
     status = "200 OK" if found else "404 Not Found"
     head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nConnection: close\r\n"
-    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+    text = body.encode()
+    writer.write(f"{head}Content-Length: {len(text)}\r\n\r\n".encode() + text)
+
+
+async def _others(supervisor: Supervisor) -> str:
+    """Of live and the proxy; of one that does not answer there is nothing, and its process_state says why."""
+    texts = await asyncio.gather(
+        asyncio.to_thread(_page, socket.AF_INET, ("127.0.0.1", supervisor.home.ports.live)),
+        asyncio.to_thread(_page, socket.AF_UNIX, str(supervisor.home.run / "gate-inner.sock")),
+    )
+    return "".join(texts)
+
+
+def _page(family: socket.AddressFamily, address: tuple[str, int] | str) -> str:
+    link = http.client.HTTPConnection("localhost")
+    with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(link):
+        link.sock = socket.socket(family)
+        link.sock.settimeout(_PAGE_S)
+        link.sock.connect(address)
+        link.request("GET", "/metrics")
+        answer = link.getresponse()
+        return answer.read().decode() if answer.status == 200 else ""
+    return ""
 
 
 async def serve(supervisor: Supervisor) -> None:

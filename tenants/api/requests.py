@@ -73,6 +73,18 @@ class Named(Strict):
     name = serializers.CharField(max_length=60)
 
 
+class NewAppKey(Strict):
+    """micro: the name of one that takes keys; all that do if absent."""
+
+    name = serializers.CharField(max_length=60)
+    micro = serializers.CharField(max_length=80, required=False, allow_null=True)
+    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+
+
+class Invited(Strict):
+    email = serializers.CharField(max_length=254)
+
+
 class InstanceChanges(Strict):
     """config: settings to change; null takes one back to the app's default."""
 

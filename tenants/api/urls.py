@@ -11,8 +11,10 @@ from tenants.api import (
     instances,
     operator_apps,
     projects,
+    sharing,
     transfers,
     updates,
+    usage,
 )
 
 urlpatterns = [
@@ -21,6 +23,7 @@ urlpatterns = [
     path("tokens/<slug:token_id>/", accounts.Token.as_view()),
     path("cloud/", clouds.OwnCloud.as_view()),
     path("cloud/reopen/", clouds.Reopen.as_view()),
+    path("cloud/usage/", usage.Usage.as_view()),
     path("apps/", catalog.Apps.as_view()),
     path("apps/<slug:slug>/", catalog.OneApp.as_view()),
     path("apps/<slug:slug>/releases/", catalog.AppReleases.as_view()),
@@ -37,6 +40,14 @@ urlpatterns = [
     path("instances/<slug:instance_id>/actions/<path:action_id>/runs/", actions.Runs.as_view()),
     path("instances/<slug:instance_id>/actions/<path:action_id>/runs/<slug:run_id>/", actions.OneRun.as_view()),
     path("instances/<slug:instance_id>/actions/<path:action_id>/", actions.OneAction.as_view()),
+    path("instances/<slug:instance_id>/keys/", sharing.AppKeys.as_view()),
+    path("instances/<slug:instance_id>/keys/<slug:key_id>/", sharing.OneAppKey.as_view()),
+    path("instances/<slug:instance_id>/people/", sharing.People.as_view()),
+    path("instances/<slug:instance_id>/people/<slug:share_id>/", sharing.OneGuest.as_view()),
+    path("shared/", sharing.Shared.as_view()),
+    path("shared/<slug:share_id>/", sharing.OneShared.as_view()),
+    path("shared/<slug:share_id>/accept/", sharing.Accept.as_view()),
+    path("shared/<slug:share_id>/decline/", sharing.Decline.as_view()),
     path("operations/", instances.Operations.as_view()),
     path("operations/<slug:operation_id>/", instances.OneOperation.as_view()),
     path("collections/", collections.Collections.as_view()),

@@ -35,7 +35,7 @@ def take_up(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tenants", "0009_transfers"),
+        ("tenants", "0017_usage"),
     ]
 
     operations = [
@@ -63,21 +63,6 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["pk"],
             },
-        ),
-        migrations.CreateModel(
-            name="ActionMonth",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("month", models.DateField()),
-                ("runs", models.PositiveBigIntegerField(default=0)),
-                ("duration_ms", models.PositiveBigIntegerField(default=0)),
-                (
-                    "instance",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="action_months", to="tenants.instance"
-                    ),
-                ),
-            ],
         ),
         migrations.CreateModel(
             name="ActionRun",
@@ -127,10 +112,6 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="action",
             constraint=models.UniqueConstraint(fields=("instance", "key"), name="action_key_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="actionmonth",
-            constraint=models.UniqueConstraint(fields=("instance", "month"), name="action_month_once"),
         ),
         migrations.AddIndex(
             model_name="actionrun",

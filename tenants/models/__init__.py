@@ -1,19 +1,22 @@
 from tenants.models.access import ApiToken, IdempotencyRecord
-from tenants.models.actions import Action, ActionMonth, ActionRun, RunResult, RunTrigger
+from tenants.models.actions import Action, ActionRun, RunResult, RunTrigger
 from tenants.models.clouds import Cell, Cloud, Installation, Plan, Quota
 from tenants.models.data import Collection, DataKey, DataServer
 from tenants.models.gate import AppSignIn, GateChange, GateChangeKind, RevokedSession, SignInCode
 from tenants.models.instances import HOLDING_COMPUTE, Instance, InstanceMicro, Wanted
 from tenants.models.operations import Event, Operation, OperationKind, OperationStep
 from tenants.models.people import RetiredHandle, User
+from tenants.models.sharing import AppKey, Share
 from tenants.models.transfers import Export, Import
+from tenants.models.usage import BUILDS, MeterReading, UsageCount, UsageEvent, UsageHour, UsageMonth
 
 __all__ = [
+    "BUILDS",
     "HOLDING_COMPUTE",
     "Action",
-    "ActionMonth",
     "ActionRun",
     "ApiToken",
+    "AppKey",
     "AppSignIn",
     "Cell",
     "Cloud",
@@ -29,6 +32,7 @@ __all__ = [
     "Installation",
     "Instance",
     "InstanceMicro",
+    "MeterReading",
     "Operation",
     "OperationKind",
     "OperationStep",
@@ -38,7 +42,12 @@ __all__ = [
     "RevokedSession",
     "RunResult",
     "RunTrigger",
+    "Share",
     "SignInCode",
+    "UsageCount",
+    "UsageEvent",
+    "UsageHour",
+    "UsageMonth",
     "User",
     "Wanted",
 ]

@@ -100,21 +100,3 @@ class ActionRun(models.Model):
 
     def __str__(self) -> str:
         return self.pk
-
-
-class ActionMonth(models.Model):
-    """What an instance's actions took in one month (UTC), for usage: kept when the runs themselves are forgotten.
-
-    month: its first day. runs: requests that were sent to the app, whatever came of them. duration_ms: of all of them.
-    """
-
-    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="action_months")
-    month = models.DateField()
-    runs = models.PositiveBigIntegerField(default=0)
-    duration_ms = models.PositiveBigIntegerField(default=0)
-
-    class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["instance", "month"], name="action_month_once")]
-
-    def __str__(self) -> str:
-        return f"{self.month:%Y-%m}"

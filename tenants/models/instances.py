@@ -49,6 +49,7 @@ class Instance(models.Model):
     auto_considered_at: when the newest release was made that an automatic update has looked at.
     is_builder: its developer's own copy, which follows what is pushed; at most one of an app, without a release.
     Observed: observed_generation, state, state_reason, log_tail and the micros' columns; written by reconciliation only.
+    calls_version: of the key that its micros call each other with; a higher one ends the old key.
     cpu_millis, memory_mib, storage_mib: what it takes of the quota, fixed when it is installed or updated.
     """
 
@@ -69,6 +70,7 @@ class Instance(models.Model):
     config = SealedField(default=no_config, blank=True)
     delete_data = models.BooleanField(default=False)
     restart = models.PositiveIntegerField(default=0)
+    calls_version = models.PositiveIntegerField(default=1)
     cpu_millis = models.PositiveIntegerField()
     memory_mib = models.PositiveIntegerField()
     storage_mib = models.PositiveIntegerField()
@@ -117,7 +119,7 @@ class InstanceMicro(models.Model):
     """One micro of an instance. mount is "" for the primary, else the first path segment that leads to it.
 
     upstream: "address:port" while it accepts connections, else "". For static micros `serve` is
-    "<artifact>/<folder inside it>" and there is no upstream.
+    "<artifact>/<folder inside it>" and there is no upstream. takes_keys: programs may be given keys to its private paths.
     """
 
     instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="micros")
@@ -126,6 +128,7 @@ class InstanceMicro(models.Model):
     kind = models.CharField(max_length=10)
     engine = models.CharField(max_length=20)
     public_routes = models.JSONField(default=list)
+    takes_keys = models.BooleanField(default=False)
     serve = models.CharField(max_length=400, blank=True)
     phase = models.CharField(max_length=12, default="pending")
     upstream = models.CharField(max_length=64, blank=True)

@@ -8,15 +8,16 @@ done it (docs/decisions/0018). Whoever works on an action holds its advisory loc
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 
 from apps_catalog import schedules
 from apps_catalog.blueprint import spacefile_of
+from tenants import metering
 from tenants.live import announce
-from tenants.models import Action, ActionMonth, ActionRun, Instance, RunResult, RunTrigger
+from tenants.models import Action, ActionRun, Instance, RunResult, RunTrigger, UsageEvent
 from tenants.states import CloudState, InstanceState
 
 KEPT_RUNS = 50  # of each action
@@ -254,18 +255,11 @@ def _end(run: ActionRun, action: Action, outcome: Outcome, now: datetime) -> boo
     if not ended:
         return False
     if run.sent_at is not None:
-        _count(action.instance_id, run.sent_at.date().replace(day=1), outcome.duration_ms)
+        metering.count(action.instance.cloud_id, action.instance_id, UsageEvent.RUN)
     older = action.runs.order_by("-created_at", "-pk").values_list("pk", flat=True)[KEPT_RUNS:]
     ActionRun.objects.filter(pk__in=list(older)).delete()
     announce(action.instance.cloud_id, action.instance_id)
     return True
-
-
-def _count(instance_id: str, month: date, duration_ms: int) -> None:
-    row = ActionMonth(instance_id=instance_id, month=month)
-    ActionMonth.objects.bulk_create([row], ignore_conflicts=True)
-    rows = ActionMonth.objects.filter(instance_id=instance_id, month=month)
-    rows.update(runs=F("runs") + 1, duration_ms=F("duration_ms") + duration_ms)
 
 
 def _open(run_id: str) -> QuerySet[ActionRun]:

@@ -5,15 +5,17 @@ import shutil
 from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from apps_catalog import erasing
 from apps_catalog.models import AppReport
 from apps_catalog.store import Store
-from tenants import feed, steps
+from tenants import feed, metering, steps
 from tenants.live import announce
 from tenants.models import (
     ApiToken,
+    AppKey,
     AppSignIn,
     Cloud,
     Collection,
@@ -22,6 +24,7 @@ from tenants.models import (
     Instance,
     Operation,
     RetiredHandle,
+    Share,
     SignInCode,
     User,
     Wanted,
@@ -49,6 +52,7 @@ def _forget_rows(cloud: Cloud, owner: User, operation: Operation) -> None:
         return
     _forget_instances(row)
     _forget_data(row)
+    metering.forget(row)
     erasing.withdraw(owner.pk, kept=_installed_by_others(cloud))
     _forget_person(owner)
     move(row, CloudState.CLOSED, closed_at=timezone.now(), observed_generation=row.generation)
@@ -73,6 +77,8 @@ def _forget_instances(cloud: Cloud) -> None:
         instance.micros.all().delete()
         instance.actions.all().delete()
         feed.changed(instance.pk)
+    AppKey.objects.filter(instance__cloud=cloud).delete()
+    Share.objects.filter(instance__cloud=cloud).delete()
     blank = {"config": {}, "log_tail": "", "state_reason": "", "update_error": "", "alias": "erased"}
     cloud.instances.update(retry_at=None, reverts=False, previous_revision=None, previous_release=None, **blank)
 
@@ -88,6 +94,7 @@ def _forget_person(owner: User) -> None:
     """The address may sign up again; the handle is nobody's any more (docs/people/using.md)."""
     RetiredHandle.objects.get_or_create(sha256=RetiredHandle.digest(owner.handle))
     AppReport.objects.filter(reporter=owner).delete()
+    _forget_invitations(owner)
     for model in (ApiToken, AppSignIn, SignInCode, EmailAddress):
         model.objects.filter(user=owner).delete()
     IdempotencyRecord.objects.filter(scope=owner.pk).delete()
@@ -95,6 +102,15 @@ def _forget_person(owner: User) -> None:
     owner.is_active, owner.session_epoch = False, owner.session_epoch + 1
     owner.set_unusable_password()
     owner.save()
+
+
+def _forget_invitations(owner: User) -> None:
+    """To other people's apps: those they accepted, and those to an address of theirs."""
+    addresses = [owner.email, *EmailAddress.objects.filter(user=owner).values_list("email", flat=True)]
+    theirs = Share.objects.filter(Q(user=owner) | Q(email__in={address.lower() for address in addresses}))
+    for instance_id in set(theirs.values_list("instance_id", flat=True)):
+        feed.changed(instance_id)
+    theirs.delete()
 
 
 def _installed_by_others(cloud: Cloud) -> frozenset[str]:

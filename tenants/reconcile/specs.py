@@ -8,7 +8,7 @@ from apps_catalog.models import Revision
 from k8s.naming import FORMER_DATA_HOSTS
 from k8s.specs import BuildMicro, BuildSpec, CloudSpec, InstanceSpec, Limits, MicroKind, MicroSpec, Role, VolumeSpec
 from tenants.addresses import authority
-from tenants.data_secrets import cloud_secrets
+from tenants.data_secrets import calls_key, cloud_secrets
 from tenants.data_server import keys
 from tenants.models import Cloud, Collection, DataServer, Instance, Wanted
 from tenants.sizes import Size, size_of, size_of_part
@@ -136,6 +136,7 @@ def _environment(instance: Instance, part: Part) -> dict[str, str]:
         "DETA_SPACE_APP_HOSTNAME": authority(instance.host),
         "DETA_SPACE_APP_MICRO_NAME": part.name,
         "DETA_SPACE_APP_MICRO_TYPE": "normal" if part.mount else "primary",
+        "DETA_API_KEY": calls_key(settings.DATA_KEY, instance.cloud_id, instance.pk, instance.calls_version),
         **_data_environment(instance),
     }
 

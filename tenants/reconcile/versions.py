@@ -18,6 +18,7 @@ def micro_rows(instance: Instance, revision: Revision, blueprint: Blueprint) -> 
             kind=part.kind,
             engine=part.engine,
             public_routes=list(part.public_routes),
+            takes_keys=part.takes_keys,
             serve=f"{revision.digest}/{part.serve}" if part.serve is not None else "",
         )
         for part in blueprint.parts
@@ -56,5 +57,5 @@ def go_back(row: Instance, reason: str, log_tail: str) -> None:
     )
 
 
-def _face(micro: InstanceMicro) -> tuple[str, str, str, str, list[str], str]:
-    return micro.name, micro.mount, micro.kind, micro.engine, micro.public_routes, micro.serve
+def _face(micro: InstanceMicro) -> tuple[str, str, str, str, list[str], bool, str]:
+    return micro.name, micro.mount, micro.kind, micro.engine, micro.public_routes, micro.takes_keys, micro.serve

@@ -200,6 +200,8 @@ def remove_instance(actor: User, instance: Instance, *, delete_data: bool = Fals
     changes = {"wanted": Wanted.REMOVED, "delete_data": delete_data, "generation": locked.generation + 1}
     move(locked, InstanceState.REMOVING, actor=actor.pk, state_reason="", **changes)
     take_collection(actor, locked, delete_data=delete_data)
+    locked.app_keys.all().delete()
+    locked.shares.all().delete()
     return _open_removal(actor, locked)
 
 

@@ -15,10 +15,10 @@ from apps_catalog.identifiers import random_letters
 from apps_catalog.models import App, Channel, Placement, Release, Review, Revision
 from apps_catalog.spacefile import Spacefile, SpacefileErrors, parse
 from apps_catalog.store import Store
-from tenants import access, steps
+from tenants import access, metering, steps
 from tenants.errors import Conflict, Refused
 from tenants.live import announce
-from tenants.models import Event, Operation, OperationKind, User
+from tenants.models import BUILDS, Event, Operation, OperationKind, UsageEvent, User
 from tenants.services import listing, pictures, quota
 from tenants.services.images import require_runnable
 from tenants.services.releases import check_notes
@@ -137,6 +137,7 @@ def add_revision(
         if is_to_run:
             enqueue_placement(revision.pk)
     else:
+        metering.count(cloud.pk, BUILDS, UsageEvent.BUILD)
         enqueue_build(revision.pk)
     announce(cloud.pk, revision.pk)
     return revision, operation

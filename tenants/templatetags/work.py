@@ -15,7 +15,7 @@ from tenants.representation import run_document
 
 register = template.Library()
 
-_GOOD = {"running", "active", "ready", "succeeded"}
+_GOOD = {"running", "active", "ready", "succeeded", "accepted"}
 _BUSY = {
     "creating",
     "installing",

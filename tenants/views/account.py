@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -13,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from tenants import access
 from tenants.errors import Refused
 from tenants.models import User
-from tenants.services import idempotency, tokens
+from tenants.services import idempotency, sessions, tokens
 from tenants.views.forms import TokenForm
 from tenants.views.person import person, show
 
@@ -60,6 +61,16 @@ def revoke_token(request: HttpRequest, token_id: str) -> HttpResponse:
     tokens.revoke_token(user, token.pk)
     messages.success(request, f"“{token.name}” is revoked. Programs that use it are refused from now on.")
     return redirect("console:settings")
+
+
+@login_required
+@require_POST
+def sign_out_everywhere(request: HttpRequest) -> HttpResponse:
+    """This session too. Tokens of programs are another matter, and stay."""
+    sessions.end_all(person(request))
+    logout(request)
+    messages.success(request, "You are signed out everywhere: in every browser, and in every app.")
+    return redirect("account_login")
 
 
 def _issue(user: User, form: TokenForm) -> idempotency.Answer:

@@ -195,6 +195,37 @@ class DataKeyForm(OnceForm):
     name = forms.CharField(max_length=60, help_text="Who or what gets it, so that you know which to revoke.")
 
 
+class InviteForm(forms.Form):
+    email = forms.EmailField(
+        label="Their e-mail address",
+        max_length=254,
+        help_text="They get a mail. Whether they have an account here already is not told to you.",
+    )
+
+
+class AppKeyForm(OnceForm):
+    """micros: names of those that take keys."""
+
+    name = forms.CharField(max_length=60, help_text="Who or what gets it, so that you know which to revoke.")
+    micro = forms.ChoiceField(label="It opens", required=False)
+    ends = forms.ChoiceField(
+        label="It ends",
+        required=False,
+        choices=[("", "when I revoke it"), ("30", "in 30 days"), ("90", "in 90 days"), ("365", "in a year")],
+    )
+
+    def __init__(self, micros: list[str], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["micro"]
+        if isinstance(field, forms.ChoiceField):
+            every = [("", "every part that takes keys")] if len(micros) != 1 else []
+            field.choices = [*every, *((name, name) for name in micros)]
+
+    def expires_at(self) -> datetime | None:
+        days = self.cleaned_data["ends"]
+        return timezone.now() + timedelta(days=int(days)) if days else None
+
+
 class ProjectForm(OnceForm):
     name = forms.CharField(max_length=60, help_text="What people will call it. Its address is made from it.")
 

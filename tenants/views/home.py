@@ -7,6 +7,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from apps_catalog.services import listed_apps
+from tenants import access
 from tenants.views import snapshots
 from tenants.views.person import person
 
@@ -20,7 +21,7 @@ def home(request: HttpRequest) -> HttpResponse:
         context = {"apps": list(listed_apps()[:ON_LANDING]), "signup_open": settings.SIGNUP == "open"}
         return render(request, "tenants/landing.html", context)
     try:
-        context = snapshots.home(person(request))
+        context = snapshots.home(person(request)) | {"shares": list(access.shared_with(person(request)))}
     except Http404:
         return render(request, "tenants/no_cloud.html")
     return render(request, "tenants/home.html", context)

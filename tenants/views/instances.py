@@ -9,6 +9,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from apps_catalog.public_routes import shown
 from tenants import access
 from tenants.errors import Refused
+from tenants.services.app_keys import micros_with_keys
 from tenants.services.instances import remove_instance, restart_instance
 from tenants.states import InstanceState
 from tenants.views import snapshots
@@ -22,7 +23,8 @@ GONE = (InstanceState.REMOVING, InstanceState.REMOVED)
 @login_required
 @require_safe
 def instance(request: HttpRequest, instance_id: str) -> HttpResponse:
-    context = snapshots.instance(person(request), instance_id)
+    user = person(request)
+    context = snapshots.instance(user, instance_id)
     row = context["instance"]
     named = request.GET.get("micro", "")
     context |= snapshots.history_of_instance(row) | about_versions(row)
@@ -31,6 +33,8 @@ def instance(request: HttpRequest, instance_id: str) -> HttpResponse:
         "public_paths": [path for micro in row.micros.all() for path in shown(micro.mount, micro.public_routes)],
         "is_gone": row.state == InstanceState.REMOVED,
         "can_remove": row.state not in GONE,
+        "guests": list(access.shares_of(row)),
+        "takes_keys": bool(micros_with_keys(row)),
         "chosen_micro": named if any(micro.name == named for micro in row.micros.all()) else "",
     }
     return render(request, "tenants/instance.html", context)

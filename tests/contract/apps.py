@@ -119,5 +119,4 @@ class Tenant:
 
     def remove(self, spec: InstanceSpec, *, delete_volume: bool = True) -> None:
         self.lane.cluster.delete_instance(spec.cloud_id, spec.instance_id, delete_volume=delete_volume)
-        # A claim goes after the last pod that had it, whenever a kubelet comes to it: as long as a namespace may take.
-        until(lambda: self.gone(spec), self.lane.namespace_gone_s if spec.volume and delete_volume else 30.0)
+        until(lambda: self.gone(spec))

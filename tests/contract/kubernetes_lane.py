@@ -38,7 +38,6 @@ class KubernetesLane:
     """An installation of its own in the cluster, with a bundle server in this process."""
 
     # Deleting begins at once; Kubernetes looks whether pods are gone at growing intervals, of over 30 s when it is busy.
-    namespace_gone_s = 90.0
 
     def __init__(self, folder: Path) -> None:
         self.admin = os.environ["KUBECONFIG"]

@@ -22,7 +22,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 class Lane(Protocol):
     cluster: Cluster
-    namespace_gone_s: float  # how long a cloud with all in it may take to go
 
     def artifact(self, files: Mapping[str, str]) -> str:
         """Put a built artifact into the lane's store; returns its digest."""
@@ -42,8 +41,6 @@ class Lane(Protocol):
 
 class LocalLane:
     """A node agent of its own, on a network derived from its home below the test's folder."""
-
-    namespace_gone_s = 30.0
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.home, self.store, self.socket = folder / "node", folder / "store", folder / "node.sock"
@@ -134,8 +131,8 @@ def fetched(upstream: str, path: str) -> str:
         link.close()
 
 
-def until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    """Wait for `condition`; fails with its source line otherwise."""
+def until(condition: Callable[[], bool], timeout_s: float = 120.0) -> None:
+    """Wait for `condition`; fails with its source line otherwise. The limit tells never from late; the bench tells speed."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"not so within {timeout_s} s"

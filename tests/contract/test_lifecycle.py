@@ -105,7 +105,7 @@ def test_two_clouds_have_instances_of_their_own(tenant: Tenant) -> None:
     theirs = other.run(theirs_spec)
     assert (tenant.lane.get(mine), tenant.lane.get(theirs)) == ("mine", "theirs")
     tenant.lane.cluster.delete_cloud(other.cloud_id)
-    until(lambda: not tenant.lane.cluster.cloud_exists(other.cloud_id), tenant.lane.namespace_gone_s)
+    until(lambda: not tenant.lane.cluster.cloud_exists(other.cloud_id))
     assert tenant.lane.get(mine) == "mine"
 
 

@@ -79,6 +79,13 @@ class Gate:
         os.killpg(process.pid, how)  # the live process has a worker below it
         process.wait(15)
 
+    def make_whole(self) -> None:
+        """Again, whatever the test before stopped."""
+        for name in ("live", "proxy", "agent"):
+            if name not in self.processes:
+                self.start(name)
+        wait_until(lambda: self.is_ready() and self.is_live() and self.beats(), "ready again")
+
     def is_ready(self) -> bool:
         try:
             with socket.socket(socket.AF_UNIX) as inner:
@@ -173,11 +180,7 @@ def _logs(home: Path) -> str:
 
 @pytest.fixture
 def gate(running_gate: Gate) -> Gate:
-    """Whole again, whatever the test before stopped."""
-    for name in ("live", "proxy", "agent"):
-        if name not in running_gate.processes:
-            running_gate.start(name)
-    wait_until(lambda: running_gate.is_ready() and running_gate.is_live() and running_gate.beats(), "ready again")
+    running_gate.make_whole()
     return running_gate
 
 

@@ -1,18 +1,23 @@
 """Rows that the gate reads, made quickly; and the cookies that would follow from signing in."""
 
+import hashlib
 import secrets
 import time
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore
+from django.utils import timezone
 
 from apps_catalog.models import App, Revision
 from provider.gate import appsession
 from tenants import feed
-from tenants.models import Cell, Cloud, Instance, InstanceMicro, Plan, User
+from tenants.data_secrets import calls_key
+from tenants.models import AppKey, Cell, Cloud, Instance, InstanceMicro, Plan, Share, User
+from tenants.services import app_keys
 from tenants.services.sessions import sid_of
-from tenants.states import InstanceState
+from tenants.states import InstanceState, ShareState
 from tests.gate.conftest import Gate, keys, wait_until
 from tests.gate.wire import Upstream
 
@@ -58,7 +63,33 @@ class House:
         Instance.objects.filter(pk=self.instance.pk).update(**columns)
         feed.changed(self.instance.id)
 
-    def add(self, mount: str, upstream: Upstream, public: list[str]) -> None:
+    def guest_cookie(self, guest: User, **changes: Any) -> tuple[str, str]:
+        sid = sid_of(console_session(guest))
+        return self.cookie(sub=guest.pk, email=guest.email, role="guest", sid=sid, **changes)
+
+    def share(self, guest: User, state: str = ShareState.ACCEPTED) -> Share:
+        now = timezone.now()
+        user = None if state == ShareState.INVITED else guest
+        return Share.objects.create(
+            instance=self.instance, email=guest.email, user=user, state=state, mailed_at=now, answered_at=now
+        )
+
+    def key(self, name: str, micro: str = "", *, expired: bool = False) -> str:
+        """A key's text."""
+        _, text = app_keys.make_key(self.owner, self.instance, name, micro)
+        if expired:
+            AppKey.objects.filter(name=name, instance=self.instance).update(expires_at=timezone.now())
+        return text
+
+    def revoke(self, text: str) -> None:
+        app_keys.revoke_key(self.owner, AppKey.objects.get(sha256=hashlib.sha256(text.encode()).hexdigest()))
+
+    @property
+    def own_key(self) -> str:
+        instance = Instance.objects.get(pk=self.instance.pk)
+        return calls_key(settings.DATA_KEY, instance.cloud_id, instance.pk, instance.calls_version)
+
+    def add(self, mount: str, upstream: Upstream, public: list[str], *, takes_keys: bool = False) -> None:
         InstanceMicro.objects.create(
             instance=self.instance,
             name=mount or "main",
@@ -68,6 +99,7 @@ class House:
             phase="ready",
             upstream=upstream.address,
             public_routes=public,
+            takes_keys=takes_keys,
         )
 
 

@@ -107,7 +107,7 @@ def _reserved(path: str) -> bool:
 FORGED = [
     "X-Freehold-User", "X_Freehold_User", "X-Freehold_Email", "x_freehold-role", "X-Freehold-Static", "X-Forwarded-For",
     "X_Forwarded_Proto", "X-Forwarded-Host", "Forwarded", "X-User", "X_User", "Remote-User", "Remote_User", "X-Upstream",
-    "X_Upstream", "X-Space-App-Key", "X_Space_App_Key", "X-API-Key", "X_Api_Key", "X-Gate-Secret", "Proxy", "X-Real-IP",
+    "X_Upstream", "X-Space-App-Key", "X_Space_App_Key", "X-Gate-Secret", "Proxy", "X-Real-IP",
     "X.Freehold.User",
 ]  # fmt: skip
 

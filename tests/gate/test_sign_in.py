@@ -1,14 +1,16 @@
 """The hand-off between console and app: by redirects alone, for the owner alone, once, in the browser that began it."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from django.utils import timezone
 
 from tenants.models import SignInCode
-from tenants.services.sessions import end_session
+from tenants.services.sessions import end_all, end_session
 from tests.gate.conftest import CONSOLE, Gate, wait_until
 from tests.gate.tenancy import House, console_session, new_house, new_user, settle
 from tests.gate.wire import Door, Reply, Upstream
@@ -65,7 +67,7 @@ def test_the_owner_ends_on_the_page_asked_for_by_redirects_alone(gate: Gate, hou
     ended, reply = browser.follow(asked)
     assert (ended, reply.status) == (asked, 200)
     prefix = "__Host-" if scheme == "https" else ""
-    assert list(browser.jars[house.host]) == [f"{prefix}freehold_app", "theme"]
+    assert set(browser.jars[house.host]) == {f"{prefix}freehold_app", f"{prefix}freehold_tries", "theme"}
 
 
 def test_cookies_of_the_sign_in_are_host_only_and_out_of_reach(gate: Gate, house: House) -> None:
@@ -113,6 +115,44 @@ def test_a_code_works_only_in_the_browser_that_began(gate: Gate, house: House) -
     other.get(f"http://{house.host}:{gate.http.port}/")
     reply = other.get(callback)
     assert (reply.status, reply.all("set-cookie")) == (400, [])
+
+
+def test_of_many_who_bring_the_same_code_at_once_one_gets_in(gate: Gate, house: House) -> None:
+    browser, callback = _begun(gate, house)
+    jar = "; ".join(f"{name}={value}" for name, value in browser.jars[house.host].items())
+    target = callback.partition(f":{gate.http.port}")[2]
+    with ThreadPoolExecutor(16) as pool:
+        ask = partial(gate.http.ask, f"{house.host}:{gate.http.port}", target, ("Cookie", jar), ("Accept", "text/html"))
+        replies = list(pool.map(lambda _: ask(), range(16)))
+    assert sorted(reply.status for reply in replies) == [302, *[400] * 15]
+
+
+def test_a_browser_that_keeps_no_cookies_is_told_so(gate: Gate, house: House) -> None:
+    browser, callback = _begun(gate, house)
+    browser.jars[house.host].clear()
+    reply = browser.get(callback)
+    assert reply.status == 400
+    assert "keeps no cookies" in reply.text and "Allow cookies" in reply.text
+
+
+def test_a_browser_that_forgets_its_session_is_told_so_instead_of_going_round(gate: Gate, house: House) -> None:
+    browser = Browser(gate.http).signed_in(house.console_key)
+    url = f"http://{house.host}:{gate.http.port}/"
+    for _ in range(3):
+        assert browser.follow(url)[1].status == 200
+        del browser.jars[house.host]["freehold_app"]
+    reply = browser.get(url)
+    assert reply.status == 400 and "forgets that you are signed in" in reply.text
+    # The page's link leads on: whoever has changed something may try again at once.
+    assert browser.get(url).status == 302
+
+
+def test_whoever_was_on_the_way_while_all_sessions_ended_does_not_get_in(gate: Gate, house: House) -> None:
+    browser, callback = _begun(gate, house)
+    end_all(house.owner)
+    assert browser.get(callback).status == 400
+    enter = browser.get(f"http://{house.host}:{gate.http.port}/").header("location")
+    assert browser.get(enter).header("location").startswith("/accounts/login/")
 
 
 def test_a_code_works_only_on_its_host(gate: Gate, house: House) -> None:

@@ -136,7 +136,7 @@ class _Recorder(BaseHTTPRequestHandler):
     owner: Upstream
 
     def do_anything(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        body = self._body()
         self.owner.seen.append(Seen(self.command, self.path, list(self.headers.items()), body))
         if self.headers.get("upgrade") == "websocket":
             self._echo()
@@ -144,6 +144,17 @@ class _Recorder(BaseHTTPRequestHandler):
             self._stream()
         else:
             self._answer(body)
+
+    def _body(self) -> bytes:
+        if "chunked" not in (self.headers.get("transfer-encoding") or "").lower():
+            return self.rfile.read(int(self.headers.get("content-length") or 0))
+        body = b""
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+        return body
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_anything
 

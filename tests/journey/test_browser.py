@@ -265,6 +265,8 @@ def pages(person: Person, instance_id: str) -> list[str]:
         f"/apps/{_slug(person, 'Notes')}/",
         f"/instances/{instance_id}/",
         f"/instances/{instance_id}/remove/",
+        f"/instances/{instance_id}/access/",
+        "/shared/",
     ]
 
 

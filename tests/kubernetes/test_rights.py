@@ -48,6 +48,7 @@ def live_whole_life(lane: KubernetesLane, driver: KubeCluster) -> None:
     assert driver.list_instances() == [(both.cloud_id, both.instance_id)]
     assert list(driver.logs(both.cloud_id, both.instance_id))
     assert driver.usage(tenant.cloud_id).memory_bytes > 0
+    assert both.instance_id in {sample.owner for sample in driver.samples()}
     changes = driver.watch(3)
     assert next(changes).cloud_id == tenant.cloud_id
     driver.apply_instance(replace(both, generation=2, micros=both.micros[:1]))
@@ -68,7 +69,7 @@ class _Through:
     def __init__(self, lane: KubernetesLane, driver: KubeCluster) -> None:
         self.cluster: Cluster = driver
         self.artifact, self.source, self.get, self.crash = lane.artifact, lane.source, lane.get, lane.crash
-        self.image, self.namespace_gone_s = lane.image, lane.namespace_gone_s
+        self.image = lane.image
 
 
 def test_live_shows_logs_and_reads_no_secret(lane: KubernetesLane, tenant: Tenant) -> None:

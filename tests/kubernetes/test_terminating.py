@@ -36,7 +36,7 @@ def test_a_namespace_that_a_finalizer_holds_is_told_and_goes_by_itself_afterward
         assert lane.api.get(secret, metadata_only=True)["metadata"]["finalizers"] == [KEEPS]
     finally:
         lane.api.apply(held(tenant, []))
-    until(lambda: not lane.cluster.cloud_exists(tenant.cloud_id), lane.namespace_gone_s)
+    until(lambda: not lane.cluster.cloud_exists(tenant.cloud_id))
     assert lane.cluster.what_holds(tenant.cloud_id) == ""
 
 

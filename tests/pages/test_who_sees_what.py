@@ -4,10 +4,11 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 from django.urls import URLPattern
+from django.utils import timezone
 
 from apps_catalog.models import Release, Revision
 from provider.pages.urls import urlpatterns
-from tenants.models import Collection, DataKey, Import, InstanceMicro
+from tenants.models import AppKey, Collection, DataKey, Import, InstanceMicro, Share
 from tests.pages.conftest import SPACEFILE, Person, install, operation_of
 
 LOGIN = "/accounts/login/"
@@ -30,9 +31,17 @@ EXPECTED: dict[str, tuple[int | None, int, int, int]] = {
     "instance_rollback": (None, 405, 405, 405),
     "instance_follow": (None, 405, 405, 405),
     "instance_settings": (None, 200, 404, 404),
+    "instance_access": (None, 200, 404, 404),
+    "instance_invite": (None, 302, 404, 404),
+    "share_end": (None, 405, 405, 405),
+    "app_key_create": (None, 302, 404, 404),
+    "app_key_revoke": (None, 405, 405, 405),
+    "shared": (None, 200, 200, 200),
+    "share_answer": (None, 405, 405, 405),
     "operation": (None, 200, 404, 404),
     "operation_retry": (None, 405, 405, 405),
     "cloud": (None, 200, 200, 200),
+    "usage": (None, 200, 200, 200),
     "collections": (None, 200, 200, 200),
     "collection": (None, 200, 404, 404),
     "collection_remove": (None, 200, 404, 404),
@@ -61,6 +70,7 @@ EXPECTED: dict[str, tuple[int | None, int, int, int]] = {
     "project_change": (None, 405, 405, 405),
     "revision": (None, 200, 404, 404),
     "settings": (None, 200, 200, 200),
+    "sign_out_everywhere": (None, 405, 405, 405),
     "account_close": (None, 200, 200, 200),
     "account_keep": (None, 405, 405, 405),
     "token_create": (None, 302, 302, 302),
@@ -91,6 +101,8 @@ def addresses(ada: Person, notes: Release) -> dict[str, str]:
     key = DataKey.objects.create(collection=collection, name="k", prefix="x", sha256="a" * 64, generation=1)
     preview = {"items": 1, "files": 0, "bytes": 1, "conflicts": 0, "bases": [], "drives": [], "ignored": []}
     seen = Import.objects.create(collection=collection, staged="a" * 16, preview={**preview, "problems": []})
+    share = Share.objects.create(instance=instance, email="guest@example.net", mailed_at=timezone.now())
+    AppKey.objects.create(pk=key.pk, instance=instance, name="k", prefix="x", sha256="b" * 64)
     return {
         "collection_id": collection.pk,
         "base": "things",
@@ -99,6 +111,7 @@ def addresses(ada: Person, notes: Release) -> dict[str, str]:
         "key_id": key.pk,
         "import_id": seen.pk,
         "instance_id": instance.pk,
+        "share_id": share.pk,
         "operation_id": operation.pk,
         "slug": "notes",
         "revision_id": own.revision_id,
@@ -147,6 +160,7 @@ def test_a_page_answers_each_kind_of_visitor_as_it_should(
         *("instance_restart", "instance_remove", "instance_update", "instance_rollback", "instance_follow"),
         *("instance_settings", "operation_retry", "release_change", "project_change"),
         *("collection_remove", "data_key_create", "data_key_revoke"),
+        *("instance_invite", "share_end", "app_key_create", "app_key_revoke", "share_answer"),
         *("base_item", "base_add", "base_delete"),
         *("drive_rename", "drive_delete", "drive_upload", "drive_upload_part"),
     ],

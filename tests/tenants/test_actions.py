@@ -11,7 +11,7 @@ from django.db import IntegrityError, connection
 from django.utils import timezone
 
 from tenants.errors import Conflict, Refused
-from tenants.models import Action, ActionMonth, ActionRun, Cloud, Instance, RunResult, RunTrigger
+from tenants.models import Action, ActionRun, Cloud, Instance, RunResult, RunTrigger, UsageCount, UsageEvent
 from tenants.reconcile import actions, builds
 from tenants.reconcile.advisory import held
 from tenants.reconcile.dispatch import AT_ONCE_OF_ONE_CLOUD, Dispatcher
@@ -267,7 +267,7 @@ def test_an_app_that_is_down_is_not_asked(cluster: MemoryCluster, app: Listener,
     work(dispatcher)
     run = action.runs.get()
     assert (run.result, run.error, run.duration_ms, app.reached) == ("failed", "The app was not running.", None, [])
-    assert not ActionMonth.objects.exists(), "what did not run is no use"
+    assert not UsageCount.objects.exists(), "what did not run is no use"
 
 
 def test_a_sleeping_app_is_woken_first(cluster: MemoryCluster, app: Listener) -> None:
@@ -410,7 +410,7 @@ def test_run_now_of_what_cannot_run_is_refused(cluster: MemoryCluster) -> None:
         run_now(owner, action_of(instance))
 
 
-def test_the_history_is_bounded_and_the_month_is_not(cluster: MemoryCluster, app: Listener) -> None:
+def test_the_history_is_bounded_and_its_count_is_not(cluster: MemoryCluster, app: Listener) -> None:
     _, instance = installed(cluster)
     action, clock, dispatcher = due_now(instance)
     for _ in range(actions.KEPT_RUNS + 3):
@@ -419,7 +419,8 @@ def test_the_history_is_bounded_and_the_month_is_not(cluster: MemoryCluster, app
     newest = clock.now - 5 * MINUTE
     kept = [run.due_at for run in action.runs.all()]
     assert (len(kept), kept[0], kept[-1]) == (actions.KEPT_RUNS, newest, newest - 5 * (actions.KEPT_RUNS - 1) * MINUTE)
-    assert sum(month.runs for month in ActionMonth.objects.filter(instance=instance)) == actions.KEPT_RUNS + 3
+    [counted] = UsageCount.objects.filter(subject=instance.pk, what=UsageEvent.RUN)
+    assert counted.count == actions.KEPT_RUNS + 3
     [shown] = scheduled(instance)
     assert shown.last is not None and shown.last.due_at == newest
 

@@ -18,7 +18,7 @@ import pytest
 from django.db import connection
 
 from apps_catalog.models import App, Revision
-from tenants.models import Action, ActionMonth, ActionRun, Cell, Cloud, Instance, InstanceMicro, Plan, User
+from tenants.models import Action, ActionRun, Cell, Cloud, Instance, InstanceMicro, Plan, UsageCount, User
 from tenants.states import CloudState, InstanceState
 from tests.tenants.action_workers import WORKERS_AT_ONCE, FileClock
 from tests.tenants.actions import Listener, listening
@@ -233,7 +233,7 @@ def test_every_due_time_of_a_month_ran_once(crew: Crew, clock: FileClock, app: L
     assert {run.pk for run in runs} - set(seen) <= lost, "what did not reach the app is reported"
     assert len(lost) <= crew.kills * WORKERS_AT_ONCE
     assert crew.kills >= 20, "workers did die"
-    assert sum(ActionMonth.objects.values_list("runs", flat=True)) == len(runs)
+    assert sum(UsageCount.objects.filter(what="run").values_list("count", flat=True)) == len(runs)
     _a_day_without_workers(crew, clock, app)
     print(
         f"\n{len(rhythms)} actions, {len(runs)} runs in {took_s:.1f} s, {crew.kills} workers killed: "

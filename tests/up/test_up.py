@@ -70,6 +70,16 @@ def test_every_process_is_well_and_healthz_says_so(running: Up) -> None:
     assert {name: c["state"] for name, c in running.components().items()} == dict.fromkeys(PLATFORM, "ok")
 
 
+def test_one_inner_page_tells_the_numbers_of_all_and_the_public_one_none(running: Up) -> None:
+    address = f"http://127.0.0.1:{running.home.ports.metrics}/metrics"
+    with urllib.request.urlopen(address, timeout=30) as answer:
+        text = answer.read().decode()
+    assert 'freehold_process_state{process="worker",state="ok"} 1' in text
+    assert "freehold_database_up 1.0" in text
+    assert 'haproxy_frontend_status{proxy="inner"' in text
+    assert get(running, "/metrics")[0] == 404
+
+
 def test_the_operators_account_is_shown_once_in_a_frame(running: Up) -> None:
     text = first_output(running).read_text()
     assert text.count("operator@freehold.localhost") == 1

@@ -15,7 +15,7 @@ from k8s.errors import ClusterError
 from k8s.specs import Change
 from provider.pulse import touch
 from tenants.models import DataServer
-from tenants.reconcile import advisory, builds, cluster, data_servers, instances
+from tenants.reconcile import advisory, builds, cluster, data_servers, instances, measuring
 from tenants.reconcile.repair import repair
 from tenants.reconcile.retries import Retries
 from tenants.tasks import enqueue_build_now
@@ -57,7 +57,8 @@ class Command(BaseCommand):
             with advisory.held(f"observer:{settings.DEFAULT_CELL}", wait_s=LONGEST_WAIT_S) as leader:
                 if leader:
                     log.info("observer_leads")
-                    self._observe()
+                    with measuring.going_on():
+                        self._observe()
         except Error as error:
             log.warning("observer_lost_database error=%s", error)
             close_old_connections()

@@ -1,0 +1,57 @@
+"""What the gate's agent reads about who may enter: keys of programs, an instance's own key, invited people. No Django."""
+
+from datetime import datetime
+from hashlib import sha256
+
+from psycopg import Connection
+
+from provider.gate.feed import Placement
+from tenants.data_secrets import calls_key
+
+NEVER = 99_999_999_999  # epoch seconds; a key without an end
+
+# Of this gate's cell, in clouds that are not closing.
+_OWN = """
+SELECT i.id, c.id, i.calls_version FROM tenants_instance i JOIN tenants_cloud c ON c.id = i.cloud_id
+WHERE i.state NOT IN ('removing', 'removed') AND c.cell_id = %(cell)s AND c.state NOT IN ('closing', 'closed')
+  AND (%(ids)s::text[] IS NULL OR i.id = ANY(%(ids)s))
+"""
+# A key without a micro opens all that take keys, one of a micro that takes none any more opens nothing.
+_KEYS = """
+SELECT i.id, m.mount, k.sha256, k.expires_at FROM tenants_appkey k
+JOIN tenants_instance i ON i.id = k.instance_id JOIN tenants_cloud c ON c.id = i.cloud_id
+JOIN tenants_instancemicro m ON m.instance_id = i.id AND m.takes_keys AND k.micro IN ('', m.name)
+WHERE i.state NOT IN ('removing', 'removed') AND c.cell_id = %(cell)s AND c.state NOT IN ('closing', 'closed')
+  AND (%(ids)s::text[] IS NULL OR i.id = ANY(%(ids)s))
+"""
+_GUESTS = """
+SELECT i.id, s.user_id FROM tenants_share s JOIN tenants_user u ON u.id = s.user_id
+JOIN tenants_instance i ON i.id = s.instance_id JOIN tenants_cloud c ON c.id = i.cloud_id
+WHERE s.state = 'accepted' AND u.is_active
+  AND i.state NOT IN ('removing', 'removed') AND c.cell_id = %(cell)s AND c.state NOT IN ('closing', 'closed')
+  AND (%(ids)s::text[] IS NULL OR i.id = ANY(%(ids)s))
+"""
+
+
+def load(connection: Connection, cell: str, root: str, ids: list[str] | None) -> dict[str, Placement]:
+    """By instance; of these, or of all of the cell. root: FREEHOLD_DATA_KEY.
+
+    Maps: appkeys (`<instance>/<mount>/<SHA-256 of a key>` → until when it counts, epoch seconds), calls
+    (`<instance>/<SHA-256 of its own key>`), guests (`<instance>/<person>`).
+    """
+    asked = {"cell": cell, "ids": ids}
+    found: dict[str, set[tuple[str, str, str]]] = {}
+    for instance_id, cloud_id, version in connection.execute(_OWN, asked).fetchall():
+        own = sha256(calls_key(root, cloud_id, instance_id, version).encode()).hexdigest()
+        found[instance_id] = {("calls", f"{instance_id}/{own}", "1")}
+    for instance_id, mount, fingerprint, expires_at in connection.execute(_KEYS, asked).fetchall():
+        found.setdefault(instance_id, set()).add(
+            ("appkeys", f"{instance_id}/{mount}/{fingerprint}", _until(expires_at))
+        )
+    for instance_id, user_id in connection.execute(_GUESTS, asked).fetchall():
+        found.setdefault(instance_id, set()).add(("guests", f"{instance_id}/{user_id}", "1"))
+    return {instance_id: frozenset(entries) for instance_id, entries in found.items()}
+
+
+def _until(expires_at: datetime | None) -> str:
+    return str(int(expires_at.timestamp()) if expires_at else NEVER)

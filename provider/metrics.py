@@ -1,0 +1,175 @@
+"""Prometheus text, on the live process's inner address at `/metrics`; the gate answers 404 for it outside.
+
+What rows tell is read from them when it is asked for, so no process has to remember it and none loses it; every replica
+tells the same. What only this process knows (the gate's questions) are counters of its own.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.db import Error, close_old_connections, connection
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.registry import Collector
+
+PATH = "/metrics"
+REMEMBER_S = 10.0  # however many ask, rows are counted this often
+_QUEUE = "celery"  # where Celery puts tasks that name no queue
+PULSES = ("worker", "beat", "observer")
+registry = CollectorRegistry()
+ProcessCollector(registry=registry)
+DECISIONS = Counter(
+    "freehold_gate_decisions", "Questions of the gate, by the answer's status.", ["status"], registry=registry
+)
+DECISION_SECONDS = Histogram(
+    "freehold_gate_decision_seconds",
+    "How long the gate waited for an answer.",
+    registry=registry,
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5, 10),
+)
+_threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="metrics")
+
+# name, what it tells, labels, a query for (labels…, value).
+_GAUGES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
+    ("freehold_people", "Accounts.", (), "SELECT count(*) FROM tenants_user"),
+    ("freehold_clouds", "Clouds by state.", ("state",), "SELECT state, count(*) FROM tenants_cloud GROUP BY 1"),
+    (
+        "freehold_instances",
+        "Instances by state, without removed ones.",
+        ("state",),
+        "SELECT state, count(*) FROM tenants_instance WHERE state <> 'removed' GROUP BY 1",
+    ),
+    (
+        "freehold_data_servers",
+        "Data servers by state.",
+        ("state",),
+        "SELECT state, count(*) FROM tenants_dataserver GROUP BY 1",
+    ),
+    (
+        "freehold_operations_open",
+        "Operations that are not over.",
+        ("kind", "state"),
+        "SELECT kind, state, count(*) FROM tenants_operation WHERE state IN ('queued', 'running') GROUP BY 1, 2",
+    ),
+    (
+        "freehold_operations_oldest_open_seconds",
+        "Age of the oldest operation that is not over.",
+        ("kind",),
+        """SELECT kind, extract(epoch FROM now() - min(created_at)) FROM tenants_operation
+           WHERE state IN ('queued', 'running') GROUP BY 1""",
+    ),
+    (
+        "freehold_unsettled",
+        "Rows whose cluster is not yet as wanted.",
+        ("what",),
+        """SELECT 'instance', count(*) FROM tenants_instance WHERE observed_generation < generation
+           UNION ALL SELECT 'cloud', count(*) FROM tenants_cloud WHERE observed_generation < generation
+           UNION ALL SELECT 'data_server', count(*) FROM tenants_dataserver WHERE observed_generation < generation""",
+    ),
+)
+_FINISHED = """SELECT kind, state, count(*), sum(extract(epoch FROM finished_at - created_at)) FROM tenants_operation
+               WHERE finished_at IS NOT NULL GROUP BY 1, 2"""
+_HAPPENED = "SELECT what, sum(count) FROM tenants_usagecount GROUP BY 1"
+
+
+class _Rows(Collector):
+    """What the database and the broker tell. What cannot be asked is missing, and `freehold_database_up` says so."""
+
+    def __init__(self) -> None:
+        self._asked_at, self._found = float("-inf"), list[Metric]()
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        if time.monotonic() - self._asked_at > REMEMBER_S:
+            self._found, self._asked_at = list(_ask()), time.monotonic()
+        return self._found
+
+
+registry.register(_Rows())
+
+
+def _ask() -> Iterator[Metric]:
+    close_old_connections()
+    up = 1
+    try:
+        yield from list(_of_the_database())
+    except Error:
+        up = 0
+    finally:
+        connection.close()
+    yield GaugeMetricFamily("freehold_database_up", "Whether the database answers.", value=up)
+    yield from _of_redis()
+
+
+def _of_the_database() -> Iterator[Metric]:
+    for name, what, labels, query in _GAUGES:
+        gauge = GaugeMetricFamily(name, what, labels=labels)
+        for *values, number in _query(query):
+            gauge.add_metric(values, float(number))
+        yield gauge
+    over = CounterMetricFamily(
+        "freehold_operations", "Operations that are over, by how they ended.", labels=["kind", "state"]
+    )
+    took = SummaryMetricFamily("freehold_operation_seconds", "From order to end.", labels=["kind", "state"])
+    for kind, state, number, seconds in _query(_FINISHED):
+        over.add_metric([kind, state], number)
+        took.add_metric([kind, state], number, float(seconds))
+    yield from (over, took)
+    happened = CounterMetricFamily("freehold_happened", "Wakes, builds and runs of schedules.", labels=["what"])
+    for what, number in _query(_HAPPENED):
+        happened.add_metric([what], float(number))
+    yield happened
+
+
+def _query(query: str) -> Sequence[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        found: Sequence[tuple[Any, ...]] = cursor.fetchall()
+        return found
+
+
+def _of_redis() -> Iterator[Metric]:
+    """A process whose pulse is not there has been silent for longer than a pulse is kept."""
+    pulses = GaugeMetricFamily(
+        "freehold_pulse_age_seconds", "Since a process last proved that it works.", labels=["process"]
+    )
+    up, waiting = 1, 0
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1) as client:
+            for process in PULSES:
+                told = client.get(f"freehold:pulse:{process}")
+                pulses.add_metric([process], max(0.0, time.time() - float(told)) if told else float("inf"))
+            waiting = client.llen(_QUEUE)
+    except redis.RedisError:
+        up = 0
+    yield pulses
+    yield GaugeMetricFamily("freehold_redis_up", "Whether Redis answers.", value=up)
+    yield GaugeMetricFamily("freehold_queue_length", "Tasks that no worker has taken yet.", value=waiting)
+
+
+async def counted(endpoint: Any, scope: Any, receive: Any, send: Any) -> None:
+    """The decision endpoint, and what it answered how soon."""
+    began = time.perf_counter()
+
+    async def sent(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            DECISIONS.labels(str(message["status"])).inc()
+            DECISION_SECONDS.observe(time.perf_counter() - began)
+        await send(message)
+
+    await endpoint(scope, receive, sent)
+
+
+async def endpoint(send: Any) -> None:
+    """Raw ASGI, as is the decision endpoint beside it."""
+    body = await asyncio.get_running_loop().run_in_executor(_threads, generate_latest, registry)
+    headers = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

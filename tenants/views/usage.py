@@ -1,0 +1,112 @@
+"""`/cloud/usage/`: graphs, and the same numbers in tables."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from tenants import access
+from tenants.services import usage as services
+from tenants.services.usage import Point, Span, Used
+from tenants.views.person import person
+
+_HEIGHT = 100
+_FORMATS = {Span.HOUR: "%d %b %H:%M", Span.DAY: "%d %b %Y", Span.MONTH: "%B %Y"}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """x: number of its span. y, height: of _HEIGHT. label: for whoever points at it."""
+
+    x: int
+    y: float
+    height: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Graph:
+    title: str
+    total: str
+    bars: tuple[Bar, ...]
+
+
+def _time(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 3600 else f"{seconds / 3600:,.1f} h"
+
+
+def _gb_hours(amount: float) -> str:
+    return f"{amount:,.1f} GB·h" if amount >= 10 else f"{amount:.3g} GB·h"
+
+
+def _bytes(amount: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.3g} {unit}"
+        amount /= 1000
+    return f"{amount:,.1f} TB"
+
+
+def _times(amount: float) -> str:
+    return f"{amount:,.0f}"
+
+
+_GRAPHS: tuple[tuple[str, Callable[[Used], float], Callable[[float], str]], ...] = (
+    ("Compute", lambda used: used.cpu_seconds, _time),
+    ("Memory", lambda used: used.memory_gb_hours, _gb_hours),
+    ("Storage", lambda used: used.storage_gb_hours, _gb_hours),
+    ("Requests", lambda used: used.requests, _times),
+    ("Sent", lambda used: used.bytes_out, _bytes),
+)
+
+
+@never_cache
+@login_required
+@require_safe
+def usage(request: HttpRequest) -> HttpResponse:
+    user = person(request)
+    cloud = access.cloud_of(user)
+    by = Span(request.GET["by"]) if request.GET.get("by") in list(Span) else Span.HOUR
+    chosen = request.GET.get("instance", "")
+    instance = access.instance_for(user, chosen) if chosen else None
+    points = services.series(cloud, by, subject=instance.pk if instance else "")
+    context = {
+        "by": by,
+        "spans": list(Span),
+        "instance": instance,
+        "graphs": [_graph(title, points, by, measure, text) for title, measure, text in _GRAPHS],
+        "rows": [(_when(point, by), _texts(point.used)) for point in reversed(points)],
+        "parts": [
+            (part, _texts(part.used))
+            for part in services.parts(cloud)
+            if instance is None or part.subject == instance.pk
+        ],
+        "titles": [title for title, _measure, _text in _GRAPHS],
+    }
+    return render(request, "tenants/usage.html", context)
+
+
+def _graph(
+    title: str, points: list[Point], by: Span, measure: Callable[[Used], float], text: Callable[[float], str]
+) -> Graph:
+    values = [measure(point.used) for point in points]
+    most = max(values) or 1
+    bars = [
+        Bar(x, _HEIGHT - _HEIGHT * value / most, _HEIGHT * value / most, f"{_when(point, by)}: {text(value)}")
+        for x, (point, value) in enumerate(zip(points, values, strict=True))
+    ]
+    return Graph(title, text(sum(values)), tuple(bars))
+
+
+def _texts(used: Used) -> list[tuple[str, str]]:
+    return [(title, text(measure(used))) for title, measure, text in _GRAPHS]
+
+
+def _when(point: Point, by: Span) -> str:
+    return f"{point.since:{_FORMATS[by]}}"
