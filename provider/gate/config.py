@@ -4,6 +4,7 @@ import hashlib
 import os
 import pwd
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,10 +119,11 @@ def render(config: GateConfig) -> str:
     values |= {"privileges": _privileges(), "data_hosts": " ".join(_data_hosts(config))}
     values["console_rules"] = _fill("console.cfg.template", values).strip()
     values["access_rules"] = _fill("access.cfg.template", values).rstrip()
+    values["asset_rules"] = _fill("assets.cfg.template", values).rstrip()
     values["instance_rules"] = _fill("instances.cfg.template", values).rstrip()
     values["data_rules"] = _fill("data.cfg.template", values).rstrip()
     token = action_token(config.secret)
-    values |= {"actions_token_sha256": hashlib.sha256(token.encode()).hexdigest()}
+    values |= {"actions_token_sha256": hashlib.sha256(token.encode()).hexdigest(), "gate_name": secrets.token_hex(8)}
     unix = config.actions.startswith("unix:")
     values |= {"actions_bind": f"unix@{config.actions.removeprefix('unix:')} mode 600" if unix else config.actions}
     values["action_rules"] = _fill("actions.cfg.template", values).rstrip()

@@ -80,6 +80,7 @@ class Migration(migrations.Migration):
                 ("trigger", models.CharField(choices=[("schedule", "Schedule"), ("person", "Person")], max_length=10)),
                 ("due_at", models.DateTimeField()),
                 ("created_at", models.DateTimeField()),
+                ("sent_via", models.CharField(blank=True, max_length=40)),
                 ("sent_at", models.DateTimeField(blank=True, null=True)),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
                 (

@@ -65,8 +65,9 @@ class ActionRun(models.Model):
     """One time that an action is done, or was. Open until `finished_at`; then `result` says how it ended.
 
     due_at: the due time that it is for; of those that a standstill missed, the first. sent_at: written before the
-    request leaves, so whatever has none has certainly not reached the app. answer: the beginning of what the app said;
-    error: why there is nothing, or nothing good, for people. duration_ms: with the time that waking took.
+    request leaves, so whatever has none has certainly not reached the app; sent_via: the gate that got it.
+    answer: the beginning of what the app said; error: why there is nothing, or nothing good, for people.
+    duration_ms: with the time that waking took.
     """
 
     id = models.CharField(primary_key=True, max_length=40, default=new_run_id, editable=False)
@@ -74,6 +75,7 @@ class ActionRun(models.Model):
     trigger = models.CharField(max_length=10, choices=RunTrigger.choices)
     due_at = models.DateTimeField()
     created_at = models.DateTimeField()
+    sent_via = models.CharField(max_length=40, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     result = models.CharField(max_length=10, choices=RunResult.choices, blank=True)

@@ -24,6 +24,8 @@ KEPT_RUNS = 50  # of each action
 ANSWER_LIMIT = 2_000
 # How long an app may take to be there: to be woken, installed or brought to another version.
 PATIENCE = timedelta(minutes=15)
+# So long after it was sent the gate still knows what it passed on; its table keeps that for longer.
+WITNESSED = timedelta(minutes=10)
 LOST = "The worker that ran it ended meanwhile. It is not repeated, since the app may have done it."
 _DOWN = (InstanceState.FAILED, InstanceState.STOPPED)
 _GOING = (InstanceState.REMOVING, InstanceState.REMOVED)
@@ -41,7 +43,7 @@ class Candidate:
 class Delivery:
     """What a run's request needs. mount: of the micro that declares it, "" for the primary. path: as the micro sees it.
 
-    is_asleep: it must be woken first.
+    is_asleep: it must be woken first. sent_via: the gate at which its last worker died, "" if it was not sent before.
     """
 
     run_id: str
@@ -52,6 +54,7 @@ class Delivery:
     path: str
     key: str
     is_asleep: bool
+    sent_via: str = ""
 
 
 @dataclass(frozen=True)
@@ -156,14 +159,15 @@ def due(now: datetime, limit: int, beside: Collection[int] = ()) -> list[Candida
 def claim(action_id: int, now: datetime) -> Delivery | None:
     """The run that is to be delivered now, None where there is none. The caller holds the action's lock.
 
-    A run whose worker died is taken over, or given up where it had been sent; then what is due becomes a run.
+    A run whose worker died is taken over; then what is due becomes a run. One that had been sent is only for the gate
+    that had it, which tells whether the app got it; without that word it is lost.
     """
     rows = Action.objects.select_for_update(of=("self",), no_key=True).select_related("instance__cloud")
     action = rows.filter(pk=action_id).first()
     if action is None:
         return None
     run = action.runs.filter(finished_at__isnull=True).first()
-    if run is not None and run.sent_at is not None:
+    if run is not None and run.sent_at is not None and not _has_witness(run, action.instance, now):
         _end(run, action, Outcome(RunResult.LOST, error=LOST, duration_ms=_since(run.sent_at, now)), now)
         run = None
     if _is_paused(action.instance):
@@ -176,6 +180,11 @@ def claim(action_id: int, now: datetime) -> Delivery | None:
         _end(run, action, Outcome(RunResult.FAILED, error="The app was not running."), now)
         return None
     return _delivery(action, run)
+
+
+def _has_witness(run: ActionRun, instance: Instance, now: datetime) -> bool:
+    runs = not _is_paused(instance) and instance.state not in _DOWN
+    return runs and run.sent_at is not None and now - run.sent_at < WITNESSED
 
 
 def _is_paused(instance: Instance) -> bool:
@@ -213,17 +222,21 @@ def _delivery(action: Action, run: ActionRun) -> Delivery:
         path=action.path,
         key=action.key,
         is_asleep=action.instance.state == InstanceState.ASLEEP,
+        sent_via=run.sent_via,
     )
 
 
-def mark_sent(run_id: str, now: datetime) -> bool:
-    """From here on it is never sent again. False: it is not to be sent any more."""
-    return _open(run_id).filter(sent_at__isnull=True).update(sent_at=now) == 1
+def mark_sent(delivery: Delivery, gate: str, now: datetime) -> bool:
+    """From here on only this gate may get it again. False: it is over already."""
+    if delivery.sent_via:
+        return _open(delivery.run_id).exists()
+    return _open(delivery.run_id).filter(sent_at__isnull=True).update(sent_at=now, sent_via=gate) == 1
 
 
-def take_back(run_id: str) -> None:
-    """It did certainly not leave: whoever comes next sends it."""
-    _open(run_id).update(sent_at=None)
+def take_back(delivery: Delivery) -> None:
+    """It did certainly not leave: whoever comes next sends it. What somebody else had sent before stays that."""
+    if not delivery.sent_via:
+        _open(delivery.run_id).update(sent_at=None, sent_via="")
 
 
 def is_worth_waiting(run_id: str, now: datetime) -> bool:

@@ -144,7 +144,7 @@ class Dispatcher:
             actions.finish(delivery.run_id, Outcome(RunResult.FAILED, error=str(refusal)), self._clock())
             return
         try:
-            outcome = deliver(delivery, lambda: actions.mark_sent(delivery.run_id, self._clock()))
+            outcome = deliver(delivery, lambda gate: actions.mark_sent(delivery, gate, self._clock()))
         except Undelivered as error:
             self._postpone(delivery, error)
             return
@@ -165,7 +165,7 @@ class Dispatcher:
 
     def _postpone(self, delivery: Delivery, error: Undelivered) -> None:
         """It stays due, unless the app has been waited for long enough. What is our own fault waits as long as it takes."""
-        actions.take_back(delivery.run_id)
+        actions.take_back(delivery)
         log.warning("action_waits run=%s instance=%s why=%s", delivery.run_id, delivery.instance_id, error)
         if error.is_absent and not actions.is_worth_waiting(delivery.run_id, self._clock()):
             outcome = Outcome(RunResult.FAILED, error="The app was not there in time.")

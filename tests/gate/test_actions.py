@@ -4,6 +4,8 @@ import json
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
 
 import pytest
 from pytest_django.fixtures import Settings
@@ -34,13 +36,18 @@ def house(gate: Gate, upstreams: Callable[[str], Upstream]) -> House:
     return house
 
 
+_numbers = count()
+
+
 def run_of(house: House, mount: str = "", path: str = "") -> Delivery:
     instance = house.instance
-    return Delivery("run1", "local", instance.pk, instance.host, mount, path, "tidy up", is_asleep=False)
+    return Delivery(
+        f"run{next(_numbers)}", "local", instance.pk, instance.host, mount, path, "tidy up", is_asleep=False
+    )
 
 
 def deliver(delivery: Delivery) -> Outcome:
-    outcome = deliveries.deliver(delivery, lambda: True)
+    outcome = deliveries.deliver(delivery, lambda gate: True)
     assert outcome is not None
     return outcome
 
@@ -116,14 +123,46 @@ def test_what_has_not_left_whole_reaches_nobody(gate: Gate, house: House, upstre
     app = upstreams("the one")
     InstanceMicro.objects.filter(instance=house.instance, mount="").update(upstream=app.address)
     settle(gate, house)
-    assert deliveries.deliver(run_of(house), lambda: False) is None
+    assert deliveries.deliver(run_of(house), lambda gate: False) is None
 
-    def die() -> bool:
+    def die(_: str) -> bool:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         deliveries.deliver(run_of(house), die)
     deliver(run_of(house))
+    assert len(app.seen) == 1
+
+
+def test_no_run_passes_the_gate_twice_however_many_bring_it(
+    gate: Gate, house: House, upstreams: Callable[[str], Upstream]
+) -> None:
+    app, run, outcomes = upstreams("the one"), run_of(house), []
+    InstanceMicro.objects.filter(instance=house.instance, mount="").update(upstream=app.address)
+    settle(gate, house)
+    start = threading.Barrier(6)
+
+    def bring() -> None:
+        start.wait()
+        outcomes.append(deliver(run))
+
+    threads = [threading.Thread(target=bring) for _ in range(6)]
+    [thread.start() for thread in threads]
+    [thread.join(60) for thread in threads]
+    assert sorted(one.result for one in outcomes) == ["lost"] * 5 + ["succeeded"]
+    assert len(app.seen) == 1
+
+
+def test_who_takes_over_meets_the_gate_that_had_it_or_leaves_it(
+    gate: Gate, house: House, upstreams: Callable[[str], Upstream]
+) -> None:
+    app, run, names = upstreams("the one"), run_of(house), []
+    InstanceMicro.objects.filter(instance=house.instance, mount="").update(upstream=app.address)
+    settle(gate, house)
+    assert deliveries.deliver(run, lambda name: bool(names.append(name))) is None  # it dies as it is to leave
+    assert deliver(replace(run, sent_via="another")).result == RunResult.LOST
+    assert app.seen == []
+    assert deliver(replace(run, sent_via=names[0])).result == RunResult.SUCCEEDED
     assert len(app.seen) == 1
 
 

@@ -33,7 +33,7 @@ class Reached:
 
 @dataclass
 class Listener:
-    """Answers like an app: `status`, `body`, after `pause`; or like the gate itself, with `word`."""
+    """Answers like an app: `status`, `body`, after `pause`; or like the gate itself, called `name`, with `word`."""
 
     status: int = 200
     body: bytes = b"done"
@@ -41,6 +41,16 @@ class Listener:
     pause: Callable[[], Any] = lambda: None
     reached: list[Reached] = field(default_factory=list)
     address: str = ""
+    name: str = "gate1"
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def admit(self, reached: Reached) -> str:
+        """As the gate does: no run twice."""
+        with self.lock:
+            if reached.run in self.runs:
+                return "passed"
+            self.reached.append(reached)
+        return ""
 
     @property
     def runs(self) -> list[str]:
@@ -52,6 +62,13 @@ def listening() -> Iterator[Listener]:
     listener = Listener()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(204)
+            self.send_header("X-Freehold-Gate-Name", listener.name)
+            self.end_headers()
+
         def do_POST(self) -> None:
             head = {name: self.headers[name] or "" for name in ("host", "content-type")}
             run, mount = self.headers["x-freehold-run"], self.headers["x-freehold-mount"]
@@ -59,12 +76,12 @@ def listening() -> Iterator[Listener]:
             if len(body) < int(self.headers["content-length"]):
                 return  # whoever sent it has died: the gate passes on only what is whole
             reached = Reached(self.path, head["host"], run, mount, head["content-type"], body)
-            if not listener.word:
-                listener.reached.append(reached)
-            listener.pause()
-            self.send_response(503 if listener.word else listener.status)
-            if listener.word:
-                self.send_header("X-Freehold-Gate", listener.word)
+            word = listener.word or listener.admit(reached)
+            if not word:
+                listener.pause()
+            self.send_response(503 if word else listener.status)
+            if word:
+                self.send_header("X-Freehold-Gate", word)
             self.send_header("Content-Length", str(len(listener.body)))
             self.end_headers()
             self.wfile.write(listener.body)
@@ -109,6 +126,18 @@ def installed(cluster: MemoryCluster, spacefile: str = TIDY) -> tuple[User, Inst
 
 def action_of(instance: Instance, key: str = "tidy") -> Action:
     return Action.objects.get(instance=instance, key=key)
+
+
+def nobody(_: str) -> None:
+    raise AssertionError("nothing sleeps")
+
+
+def due_now(instance: Instance, key: str = "tidy") -> tuple[Action, Clock, Dispatcher]:
+    """The action, a clock that stands at its due time, and who does it."""
+    action = action_of(instance, key)
+    assert action.next_due is not None
+    clock = Clock(action.next_due)
+    return action, clock, Dispatcher(nobody, clock)
 
 
 def work(dispatcher: Dispatcher) -> None:

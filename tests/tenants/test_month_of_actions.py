@@ -228,14 +228,12 @@ def test_every_due_time_of_a_month_ran_once(crew: Crew, clock: FileClock, app: L
     assert {run.result for run in runs} <= {"succeeded", "lost"}
     seen = Counter(app.runs)
     app.pause = _nothing
-    assert max(seen.values()) == 1, "no run reached the app twice"
-    assert set(seen) <= {run.pk for run in runs}
-    assert {run.pk for run in runs} - set(seen) <= lost, "what did not reach the app is reported"
+    assert seen == Counter(run.pk for run in runs), "each run reached the app, and none twice"
     assert len(lost) <= crew.kills * WORKERS_AT_ONCE
     assert crew.kills >= 20, "workers did die"
     assert sum(UsageCount.objects.filter(what="run").values_list("count", flat=True)) == len(runs)
     _a_day_without_workers(crew, clock, app)
     print(
         f"\n{len(rhythms)} actions, {len(runs)} runs in {took_s:.1f} s, {crew.kills} workers killed: "
-        f"{len(lost)} died in the middle of a run, {len(lost - set(seen))} of these before the app heard of it"
+        f"{len(lost)} while the app was at work, whose answers nobody knows"
     )
