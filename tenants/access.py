@@ -2,7 +2,7 @@
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
@@ -19,10 +19,12 @@ from tenants.models import (
     Import,
     Instance,
     Operation,
+    Override,
+    Plan,
     Share,
     User,
 )
-from tenants.states import DARK, CollectionState, InstanceState, ShareState
+from tenants.states import DARK, CloudState, CollectionState, InstanceState, ShareState
 
 
 def cloud_of(user: User) -> Cloud:
@@ -192,6 +194,38 @@ def reports_for(user: User) -> QuerySet[AppReport]:
 
 def report_for(user: User, report_id: str) -> AppReport:
     return get_object_or_404(reports_for(user), pk=report_id)
+
+
+def plans_offered() -> QuerySet[Plan]:
+    """What anybody may choose, the cheapest first."""
+    return Plan.objects.filter(is_visible=True, archived_at__isnull=True)
+
+
+def plans_for(user: User) -> QuerySet[Plan]:
+    """For operators, to everybody else nothing: all plans, each with the number of its clouds as `clouds`."""
+    living = Count("cloud", filter=~Q(cloud__state=CloudState.CLOSED))
+    rows = Plan.objects.annotate(clouds=living).order_by("price_minor", "slug")
+    return rows if user.is_staff else rows.none()
+
+
+def plan_for(user: User, slug: str) -> Plan:
+    return get_object_or_404(plans_for(user), pk=slug)
+
+
+def cloud_for(operator: User, cloud_id: str) -> Cloud:
+    """Anybody's, for operators."""
+    rows = Cloud.objects.select_related("plan", "owner", "cell")
+    return get_object_or_404(rows if operator.is_staff else rows.none(), pk=cloud_id)
+
+
+def overrides_for(operator: User, cloud_id: str) -> QuerySet[Override]:
+    """All that a cloud ever had, newest first."""
+    rows = Override.objects.filter(cloud=cloud_for(operator, cloud_id))
+    return rows.select_related("granted_by", "cloud").order_by("-created_at", "-id")
+
+
+def override_for(operator: User, cloud_id: str, override_id: str) -> Override:
+    return get_object_or_404(overrides_for(operator, cloud_id), pk=override_id)
 
 
 def _reviews(user: User) -> QuerySet[Release]:

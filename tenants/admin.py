@@ -9,11 +9,14 @@ from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 
 from apps_catalog.admin import Base, Kept, ReadOnly
 from tenants.errors import Refused
-from tenants.models import Cloud, Event, Instance, InstanceMicro, Operation, OperationStep, Plan, User
-from tenants.services import clouds
+from tenants.models import Cloud, Event, Instance, InstanceMicro, Operation, OperationStep, Override, Plan, User
+from tenants.models.plans import FIGURES
+from tenants.services import plans
 from tenants.services.retry import retry_operation
 from tenants.states import InstanceState
 
@@ -27,9 +30,9 @@ admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-a
 
 if TYPE_CHECKING:  # Django's own classes take no type at run time
     Inline = admin.TabularInline[Any, Any]
-    CloudForm = forms.ModelForm[Cloud]
+    AnyPlanForm = forms.ModelForm[Plan]
 else:
-    Inline, CloudForm = admin.TabularInline, forms.ModelForm
+    Inline, AnyPlanForm = admin.TabularInline, forms.ModelForm
 
 
 @admin.register(User)
@@ -47,35 +50,37 @@ class UserAdmin(Kept):
         return user.cloud.state if hasattr(user, "cloud") else "–"
 
 
-class QuotaForm(CloudForm):
-    class Meta:
-        model = Cloud
-        fields = ("cpu_millis", "memory_mib", "storage_mib", "instances_limit")
+class OverrideInline(Inline):
+    """Read here; given and ended on the operator's page of the cloud, which asks for a reason."""
+
+    model = Override
+    fields = ("id", *FIGURES, "reason", "granted_by", "created_at", "ends_at", "ended_at")
+    readonly_fields = fields
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Cloud | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Cloud | None = None) -> bool:
+        return False
 
 
 @admin.register(Cloud)
-class CloudAdmin(Kept):
-    form = QuotaForm
+class CloudAdmin(ReadOnly):
     list_display = ("namespace", "owner", "plan", "state", "instance_count", "is_settled", "created_at")
     list_filter = ("state", "plan", "cell")
     list_select_related = ("owner", "plan")
     search_fields = ("namespace", "owner__handle", "owner__email", "id")
     ordering = ("-created_at",)
     fieldsets = (
-        (None, {"fields": ("id", "owner", "cell", "namespace", "plan", "state", "state_reason")}),
-        (
-            "Quota",
-            {
-                "fields": ("cpu_millis", "memory_mib", "storage_mib", "instances_limit"),
-                "description": "Empty fields follow the plan. A change takes effect at once.",
-            },
-        ),
+        (None, {"fields": ("id", "owner", "cell", "namespace", "plan", "state", "state_reason", "limits")}),
         ("Movement", {"fields": ("generation", "observed_generation", "created_at")}),
     )
-    readonly_fields = (
-        *("id", "owner", "cell", "namespace", "plan", "state", "state_reason"),
-        *("generation", "observed_generation", "created_at"),
-    )
+    inlines = (OverrideInline,)
+
+    @admin.display(description="plan and overrides")
+    def limits(self, cloud: Cloud) -> str:
+        return format_html('<a href="{}">Change them</a>', reverse("console:operator_cloud", args=[cloud.pk]))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Cloud]:
         there = Count("instances", filter=~Q(instances__state=InstanceState.REMOVED))
@@ -90,22 +95,28 @@ class CloudAdmin(Kept):
     def is_settled(self, cloud: Cloud) -> bool:
         return cloud.observed_generation >= cloud.generation
 
-    def save_model(self, request: HttpRequest, obj: Cloud, form: Any, change: bool) -> None:
-        """The service writes the numbers, so that they hold for the next install and reach the cluster."""
-        numbers = form.cleaned_data
-        clouds.set_quota(
-            request.user if isinstance(request.user, User) else None,
-            obj,
-            cpu_millis=numbers["cpu_millis"],
-            memory_mib=numbers["memory_mib"],
-            storage_mib=numbers["storage_mib"],
-            instances=numbers["instances_limit"],
-        )
+
+class PlanForm(AnyPlanForm):
+    class Meta:
+        model = Plan
+        fields = ("slug", *plans.TERMS)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if not self.errors:
+            try:
+                plans.require_sound(Plan(**{"slug": self.instance.slug, **cleaned}))
+            except Refused as refusal:
+                self.add_error(refusal.field, str(refusal))
+        return cleaned
 
 
 @admin.register(Plan)
 class PlanAdmin(Base):
-    list_display = ("name", "slug", "cpu_millis", "memory_mib", "storage_mib", "instances", "builds")
+    """The service writes: what is changed here reaches every cloud that has the plan."""
+
+    form = PlanForm
+    list_display = ("name", "slug", "price_minor", "currency", *FIGURES, "is_visible", "archived_at")
 
     def has_delete_permission(self, request: HttpRequest, obj: Plan | None = None) -> bool:
         return False
@@ -114,10 +125,12 @@ class PlanAdmin(Base):
         return ("slug",) if obj else ()
 
     def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
+        actor = request.user if isinstance(request.user, User) else None
+        terms = {name: form.cleaned_data[name] for name in plans.TERMS}
         if change:
-            number = clouds.plan_changed(obj)
-            messages.info(request, f"{number} cloud(s) on this plan are being brought in line.")
+            plans.edit_plan(actor, obj.pk, terms)
+        else:
+            plans.create_plan(actor, obj.pk, terms)
 
 
 class MicroInline(Inline):

@@ -18,6 +18,7 @@ from tenants.reconcile import (
     fullness,
     instances,
     invitations,
+    limits,
     orphans,
     transfers,
     unsettled,
@@ -63,6 +64,7 @@ def reconcile_build(revision_id: str) -> None:
 @shared_task
 def sweep() -> None:
     """Enqueue whatever is not settled and due. The broker may have lost everything: this finds it again."""
+    limits.end_overrides()
     for task, found in (
         (reconcile_cloud, unsettled.clouds()),
         (reconcile_instance, unsettled.instances()),

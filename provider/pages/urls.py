@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from provider.pages import catalog, docs, mails, operator
+from provider.pages import allowances, catalog, docs, mails, operator, plans
 from tenants.views import live_urls, urls
 
 app_name = "console"
@@ -13,6 +13,14 @@ urlpatterns = [
     path("operator/catalog/", catalog.overview, name="operator_catalog"),
     path("operator/catalog/releases/<str:release_id>/", catalog.review, name="operator_review"),
     path("operator/catalog/reports/<str:report_id>/", catalog.report, name="operator_report"),
+    path("operator/plans/", plans.overview, name="operator_plans"),
+    path("operator/plans/<slug:slug>/", plans.one, name="operator_plan"),
+    path("operator/plan-new/", plans.new, name="operator_plan_new"),
+    path("operator/plan-file/", plans.file, name="operator_plan_file"),
+    path("operator/clouds/", allowances.clouds, name="operator_clouds"),
+    path("operator/clouds/<str:cloud_id>/", allowances.cloud, name="operator_cloud"),
+    path("operator/clouds/<str:cloud_id>/plan/", allowances.plan, name="operator_cloud_plan"),
+    path("operator/clouds/<str:cloud_id>/overrides/<str:override_id>/end/", allowances.end, name="override_end"),
     path("operator/mails/", mails.mails, name="mails"),
     path("operator/mails/<str:name>/", mails.mail, name="mail"),
     path("docs/", docs.page, name="docs"),

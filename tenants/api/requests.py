@@ -31,6 +31,15 @@ class SizeField(Strict):
     memory_mib = serializers.IntegerField(min_value=64, max_value=65_536, required=False)
 
 
+class Whole(serializers.IntegerField):
+    """A whole number, however large: bounds are the service's. Text, fractions and truth values are none."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, int) or isinstance(data, bool):
+            raise serializers.ValidationError("A whole number is needed.")
+        return data
+
+
 class TextMap(serializers.DictField):
     """Text by name; numbers are not quietly made into text."""
 
@@ -161,3 +170,63 @@ class ReportAnswer(Answered):
     """unlist: take the app off the catalog, false if absent."""
 
     unlist = serializers.BooleanField(required=False)
+
+
+class PlanWish(Strict):
+    plan = serializers.CharField(max_length=50)
+
+
+class OperatorPlanWish(PlanWish):
+    reason = serializers.CharField(max_length=300)
+
+
+class Figures(Strict):
+    """What a plan gives. Bounds and kinds are checked by the service, which names the field."""
+
+    cpu_millis = Whole(required=False)
+    memory_mib = Whole(required=False)
+    storage_mib = Whole(required=False)
+    instances = Whole(required=False)
+    builds = Whole(required=False)
+    sleep_after_s = Whole(required=False, allow_null=True)
+    domains = Whole(required=False)
+    backups_kept = Whole(required=False)
+    traffic_bytes = Whole(required=False, allow_null=True)
+    rate_class = serializers.CharField(max_length=10, required=False)
+
+
+class _Terms(Figures):
+    """price_minor: in the currency's smallest unit."""
+
+    name = serializers.CharField(max_length=60, required=False)
+    description = serializers.CharField(max_length=300, required=False, allow_blank=True)
+    price_minor = Whole(required=False)
+    currency = serializers.CharField(max_length=3, required=False)
+    interval = serializers.CharField(max_length=5, required=False)
+    trial_days = Whole(required=False)
+    is_visible = serializers.BooleanField(required=False)
+
+
+class PlanTerms(_Terms):
+    """archived: nobody chooses it any more, whoever has it keeps it."""
+
+    archived = serializers.BooleanField(required=False)
+
+
+class NewPlan(_Terms):
+    """Name and the four quotas are needed."""
+
+    slug = serializers.CharField(max_length=40)
+    name = serializers.CharField(max_length=60)
+    cpu_millis = Whole()
+    memory_mib = Whole()
+    storage_mib = Whole()
+    instances = Whole()
+
+
+class NewOverride(Strict):
+    """figures: those that are overruled; sleep_after_s 0 means never. ends_at: from then on it counts no more."""
+
+    figures = Figures()
+    reason = serializers.CharField(max_length=300)
+    ends_at = serializers.DateTimeField(required=False, allow_null=True)

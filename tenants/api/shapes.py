@@ -225,15 +225,17 @@ def update_document(instance: Instance, plan: UpdatePlan | None) -> Document:
 
 
 def plan_document(plan: InstallPlan, then: Quota, limit: Quota) -> Document:
-    """price_delta: what the install would add to the bill. Plans are not paid for yet, so it adds nothing."""
     return {
         "app": plan.app.slug,
         "release": plan.release.pk,
         "version": plan.release.version,
         "alias": plan.alias,
         "resources": quota_document(plan.needs),
-        "quota": quota_document(limit),
-        "quota_after": quota_document(then),
-        "price_delta": 0,
+        **room_document(then, limit),
         "needs_consent": [],
     }
+
+
+def room_document(then: Quota, limit: Quota) -> Document:
+    """The cloud's use afterwards. price_delta: plans cover what fits into them, so that it adds nothing to the bill."""
+    return {"quota": quota_document(limit), "quota_after": quota_document(then), "price_delta": 0}

@@ -1,5 +1,6 @@
 """Settings and versions of one instance."""
 
+from django.db import transaction
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -9,10 +10,12 @@ from tenants import access
 from tenants.api.answers import KEY, ConfigShape, OperationShape, UpdateShape, errors
 from tenants.api.base import Document, Endpoint, person
 from tenants.api.instances import accepted, flag
+from tenants.api.plan_shapes import UpdatePlanShape
 from tenants.api.requests import UpdateWish
-from tenants.api.shapes import update_document
+from tenants.api.shapes import room_document, update_document
 from tenants.errors import Refused
-from tenants.services import updates
+from tenants.models import Instance
+from tenants.services import quota, updates
 from tenants.services.configuration import Setting, settings_of
 from tenants.services.idempotency import Answer
 
@@ -41,7 +44,7 @@ class Update(Endpoint):
     @extend_schema(
         operation_id="instances_update",
         request=UpdateWish,
-        responses={202: OperationShape, 200: UpdateShape, **errors(404, 409, 422)},
+        responses={202: OperationShape, 200: UpdatePlanShape, **errors(404, 409, 422)},
         parameters=[KEY, DRY_RUN],
     )
     def post(self, request: Request, instance_id: str) -> Response:
@@ -49,10 +52,7 @@ class Update(Endpoint):
         user, wish = person(request), self.body(request, UpdateWish)
         instance = access.instance_for(user, instance_id)
         if flag(request, "dry_run"):
-            plan = updates.plan_update(instance, wish.get("release"))
-            if plan is None:
-                raise Refused("up_to_date", "There is no newer version.", field="release")
-            return Response(update_document(instance, plan))
+            return Response(_planned(instance, wish.get("release")))
 
         def act() -> Answer:
             return accepted(
@@ -79,6 +79,18 @@ class Rollback(Endpoint):
         user = person(request)
         instance = access.instance_for(user, instance_id)
         return self.once(request, lambda: accepted(user, updates.rollback_instance(user, instance)))
+
+
+@transaction.atomic
+def _planned(instance: Instance, release_id: str | None) -> Document:
+    """What an update would take, and leave. Raises QuotaExceeded as the update itself would."""
+    cloud = quota.lock(instance.cloud_id)
+    plan = updates.plan_update(instance, release_id)
+    if plan is None:
+        raise Refused("up_to_date", "There is no newer version.", field="release")
+    _, extra = updates.needs_after(instance, plan.release.revision)
+    then = quota.require(cloud, extra)
+    return {**update_document(instance, plan), **room_document(then, cloud.quota)}
 
 
 def _setting(setting: Setting) -> Document:

@@ -1,11 +1,12 @@
 from tenants.models.access import ApiToken, IdempotencyRecord
 from tenants.models.actions import Action, ActionRun, RunResult, RunTrigger
-from tenants.models.clouds import Cell, Cloud, Installation, Plan, Quota
+from tenants.models.clouds import Cell, Cloud, Installation
 from tenants.models.data import Collection, DataKey, DataServer
 from tenants.models.gate import AppSignIn, GateChange, GateChangeKind, RevokedSession, SignInCode
 from tenants.models.instances import HOLDING_COMPUTE, Instance, InstanceMicro, Wanted
 from tenants.models.operations import Event, Operation, OperationKind, OperationStep
 from tenants.models.people import RetiredHandle, User
+from tenants.models.plans import Allowance, Interval, Override, Plan, Quota, RateClass
 from tenants.models.sharing import AppKey, Share
 from tenants.models.transfers import Export, Import
 from tenants.models.usage import BUILDS, MeterReading, UsageCount, UsageEvent, UsageHour, UsageMonth
@@ -15,6 +16,7 @@ __all__ = [
     "HOLDING_COMPUTE",
     "Action",
     "ActionRun",
+    "Allowance",
     "ApiToken",
     "AppKey",
     "AppSignIn",
@@ -33,11 +35,14 @@ __all__ = [
     "Instance",
     "InstanceMicro",
     "MeterReading",
+    "Interval",
     "Operation",
     "OperationKind",
     "OperationStep",
+    "Override",
     "Plan",
     "Quota",
+    "RateClass",
     "RetiredHandle",
     "RevokedSession",
     "RunResult",

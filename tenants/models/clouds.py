@@ -1,31 +1,17 @@
-"""Cells, plans and clouds: where an account's things live and how much of it there may be."""
+"""Cells and clouds: where an account's things live."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from django.conf import settings
-from django.core.validators import MinValueValidator
 from django.db import models
 
 from apps_catalog.identifiers import new_id
+from tenants.models.plans import Allowance, Override, Plan, Quota, overruled
 from tenants.states import CloudState
 
 
 def new_cloud_id() -> str:
     return new_id("cld")
-
-
-@dataclass(frozen=True)
-class Quota:
-    """Limits or use of a cloud. Thousandths of a core, mebibytes, count."""
-
-    cpu_millis: int
-    memory_mib: int
-    storage_mib: int
-    instances: int
-
-
-QUOTA_FIELDS = ("cpu_millis", "memory_mib", "storage_mib", "instances")
 
 
 class Installation(models.Model):
@@ -46,25 +32,6 @@ class Cell(models.Model):
         return self.name
 
 
-class Plan(models.Model):
-    slug = models.SlugField(primary_key=True)
-    name = models.CharField(max_length=60)
-    cpu_millis = models.PositiveIntegerField()
-    memory_mib = models.PositiveIntegerField()
-    storage_mib = models.PositiveIntegerField()
-    instances = models.PositiveIntegerField()
-    builds = models.PositiveIntegerField(default=2, help_text="Builds of one cloud that may run at the same time.")
-
-    def __str__(self) -> str:
-        return self.name
-
-
-def _override(unit: str) -> "models.PositiveIntegerField[int | None, int | None]":
-    return models.PositiveIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(0)], help_text=f"{unit}. Empty: as the plan says."
-    )
-
-
 class Cloud(models.Model):
     """One person's cloud. The namespace is generated once, stored, and never reused.
 
@@ -78,10 +45,6 @@ class Cloud(models.Model):
     cell = models.ForeignKey(Cell, on_delete=models.PROTECT)
     namespace = models.CharField(max_length=63, unique=True, editable=False)
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT)
-    cpu_millis = _override("Thousandths of a core")
-    memory_mib = _override("MiB")
-    storage_mib = _override("MiB")
-    instances_limit = _override("Instances")
     state = models.CharField(max_length=20, choices=CloudState.choices, default=CloudState.CREATING)
     state_reason = models.TextField(blank=True)
     generation = models.PositiveBigIntegerField(default=1)
@@ -108,11 +71,15 @@ class Cloud(models.Model):
         return self.namespace
 
     @property
+    def allowance(self) -> Allowance:
+        """What the plan gives, except where an operator said otherwise. One query, none where overrides are prefetched."""
+        return overruled(self.plan.allowance, self._overrides())
+
+    @property
     def quota(self) -> Quota:
-        """What the plan gives, except where an operator said otherwise."""
-        return Quota(
-            self.plan.cpu_millis if self.cpu_millis is None else self.cpu_millis,
-            self.plan.memory_mib if self.memory_mib is None else self.memory_mib,
-            self.plan.storage_mib if self.storage_mib is None else self.storage_mib,
-            self.plan.instances if self.instances_limit is None else self.instances_limit,
-        )
+        return self.allowance.quota
+
+    def _overrides(self) -> "list[Override]":
+        if "overrides" in getattr(self, "_prefetched_objects_cache", {}):
+            return list(self.overrides.all())
+        return list(self.overrides.filter(ended_at__isnull=True))

@@ -21,6 +21,7 @@ class OperationKind(models.TextChoices):
     CREATE_CLOUD = "create_cloud"
     CLOSE_CLOUD = "close_cloud"
     REOPEN_CLOUD = "reopen_cloud"
+    CHANGE_PLAN = "change_plan"
     INSTALL = "install"
     RESTART = "restart"
     UPDATE = "update"
@@ -117,7 +118,7 @@ class Event(models.Model):
         cloud_id = row.pk if isinstance(row, Cloud) else getattr(row, "cloud_id", "") or ""
         cls.objects.create(
             cloud_id=cloud_id,
-            subject=row.pk,
+            subject=str(row.pk)[:40],
             kind=row._meta.model_name or "",
             before=before,
             after=after,

@@ -70,11 +70,11 @@ def _without_a_job(cloud: Cloud, revision: Revision, operation: Operation) -> No
 @transaction.atomic
 def _claim(cloud: Cloud, revision: Revision) -> bool:
     """One of the cloud's places for builds, if one is free."""
-    locked = Cloud.objects.select_for_update(of=("self",), no_key=True).select_related("plan").get(pk=cloud.pk)
+    locked = Cloud.objects.select_for_update(no_key=True).get(pk=cloud.pk)  # its plan is read when it is locked
     building = Operation.objects.filter(
         cloud=locked, kind=OperationKind.BUILD, state__in=steps.OPEN, revision__state=RevisionState.BUILDING
     )
-    if building.count() >= locked.plan.builds:
+    if building.count() >= locked.allowance.builds:
         return False
     return move(revision, RevisionState.BUILDING)
 
@@ -127,4 +127,4 @@ def _waiting(cloud: Cloud) -> list[str]:
     queued = Operation.objects.filter(
         cloud=cloud, kind=OperationKind.BUILD, state__in=steps.OPEN, revision__state=RevisionState.QUEUED
     )
-    return list(queued.order_by("created_at").values_list("revision_id", flat=True)[: cloud.plan.builds])
+    return list(queued.order_by("created_at").values_list("revision_id", flat=True)[: cloud.allowance.builds])

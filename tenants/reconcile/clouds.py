@@ -16,7 +16,8 @@ from tenants.states import CloudState, move
 
 log = logging.getLogger(__name__)
 LIVING = (CloudState.CREATING, CloudState.ACTIVE, CloudState.SUSPENDED)
-MAKING = (OperationKind.CREATE_CLOUD, OperationKind.REOPEN_CLOUD)
+# What is over when the namespace is as the row says.
+MAKING = (OperationKind.CREATE_CLOUD, OperationKind.REOPEN_CLOUD, OperationKind.CHANGE_PLAN)
 
 
 def reconcile(cloud_id: str) -> list[str]:
@@ -29,7 +30,7 @@ def reconcile(cloud_id: str) -> list[str]:
             return []
         if cloud.observed_generation >= cloud.generation and not again.is_due(cloud):
             return []
-        operation = steps.current(cloud=cloud, kind__in=MAKING)
+        operation = steps.current(cloud=cloud, kind__in=MAKING, generation__lte=cloud.generation)
         if not steps.is_due(operation):
             return []
         return _ensure(cloud, operation)
@@ -60,6 +61,8 @@ def _settle(cloud: Cloud, operation: Operation | None) -> list[str]:
     done = {"observed_generation": cloud.generation, "state_reason": "", "retry_at": None, "retries": 0}
     Cloud.objects.filter(pk=row.pk).update(**done)
     steps.succeed(operation)
+    for other in _others(row, operation):
+        steps.succeed(other)
     announce(row.pk, row.pk)
     unsettled = row.instances.filter(observed_generation__lt=1)
     return list(unsettled.values_list("pk", flat=True))
@@ -85,4 +88,14 @@ def _give_up(cloud: Cloud, operation: Operation | None, reason: str) -> None:
         retries=F("retries") + 1,
     )
     steps.fail(operation, reason)
+    for other in _others(cloud, operation):
+        steps.fail(other, reason)
     announce(cloud.pk, cloud.pk)
+
+
+def _others(cloud: Cloud, operation: Operation | None) -> list[Operation]:
+    """Older ones that wait for the same: a plan that was changed before the namespace was made."""
+    rows = Operation.objects.filter(
+        cloud=cloud, kind__in=MAKING, state__in=steps.OPEN, generation__lte=cloud.generation
+    )
+    return list(rows.exclude(pk=operation.pk) if operation else rows)

@@ -136,8 +136,9 @@ def _bring_rows_up(row: Instance) -> bool:
 
 
 def _locked(instance_id: str) -> Instance:
-    rows = Instance.objects.select_for_update(of=("self",), no_key=True)
-    return rows.select_related("revision", "previous_revision", "previous_release").get(pk=instance_id)
+    """In two statements: one that joins the revision and has to wait finds nothing where that was changed meanwhile."""
+    Instance.objects.select_for_update(no_key=True).values_list("pk").get(pk=instance_id)
+    return Instance.objects.select_related("revision", "previous_revision", "previous_release").get(pk=instance_id)
 
 
 def _go_back(row: Instance, operation: Operation | None, reason: str, log_tail: str) -> None:

@@ -5,9 +5,11 @@ from django.db import transaction
 from django.db.models import F
 
 from apps_catalog.identifiers import random_letters
-from tenants.live import announce
-from tenants.models import Cell, Cloud, DataServer, Event, Operation, OperationKind, Plan, Quota, User
+from tenants.models import Cell, Cloud, Operation, OperationKind, Plan, User
+from tenants.models.plans import QUOTA_FIELDS
 from tenants.services.installation import prepare
+from tenants.services.overrides import end_override, grant_override
+from tenants.services.plans import hold_plan
 from tenants.steps import open_operation
 from tenants.tasks import enqueue_cloud
 
@@ -20,7 +22,7 @@ def create_cloud(owner: User) -> Cloud:
     cloud = Cloud.objects.create(
         owner=owner,
         cell=_open_cell(),
-        plan=Plan.objects.get(slug=settings.DEFAULT_PLAN),
+        plan=_first_plan(),
         namespace=f"fh-{random_letters(16)}",
     )
     open_operation(OperationKind.CREATE_CLOUD, cloud, CREATE_STEPS, actor=owner)
@@ -37,33 +39,16 @@ def set_quota(
     memory_mib: int | None,
     storage_mib: int | None,
     instances: int | None,
-) -> Cloud:
-    """Overrule the plan's figures (None: as the plan says). Holds for the very next install; the cluster follows.
-
-    A quota below what is used removes nothing; it only refuses more.
-    """
-    locked = Cloud.objects.select_for_update(of=("self",), no_key=True).select_related("plan", "owner").get(pk=cloud.pk)
-    before = locked.quota
-    locked.cpu_millis, locked.memory_mib = cpu_millis, memory_mib
-    locked.storage_mib, locked.instances_limit = storage_mib, instances
-    if locked.quota != before:
-        locked.generation += 1
-    locked.save(update_fields=["cpu_millis", "memory_mib", "storage_mib", "instances_limit", "generation"])
-    if locked.quota != before:
-        DataServer.objects.filter(cloud=locked).update(generation=F("generation") + 1)  # the sweep brings it the limit
-        _tell_of_quota(actor, locked, before)
-    return locked
-
-
-@transaction.atomic
-def plan_changed(plan: Plan) -> int:
-    """The figures of a plan were edited: bring every cloud on it in line. Returns how many."""
-    ids = list(Cloud.objects.filter(plan=plan).values_list("pk", flat=True))
-    Cloud.objects.filter(pk__in=ids).update(generation=F("generation") + 1)
-    DataServer.objects.filter(cloud_id__in=ids).update(generation=F("generation") + 1)
-    for cloud_id in ids:
-        enqueue_cloud(cloud_id)
-    return len(ids)
+    reason: str = "Set by an operator.",
+) -> None:
+    """These figures and no others from now on (None: as the plan says): one override in place of all that count."""
+    given = zip(QUOTA_FIELDS, (cpu_millis, memory_mib, storage_mib, instances), strict=True)
+    figures = {name: value for name, value in given if value is not None}
+    locked = Cloud.objects.select_for_update(of=("self",), no_key=True).get(pk=cloud.pk)
+    for standing in locked.overrides.filter(ended_at__isnull=True):
+        end_override(actor, standing)
+    if figures:
+        grant_override(actor, locked, figures, reason=reason)
 
 
 @transaction.atomic
@@ -75,16 +60,9 @@ def retry_cloud(actor: User, cloud: Cloud) -> Operation:
     return operation
 
 
-def _tell_of_quota(actor: User | None, cloud: Cloud, before: Quota) -> None:
-    Event.record(
-        cloud,
-        before=cloud.state,
-        after=cloud.state,
-        actor=actor.pk if actor else "",
-        reason=f"quota {before} became {cloud.quota}",
-    )
-    announce(cloud.pk, cloud.pk)
-    enqueue_cloud(cloud.pk)
+def _first_plan() -> Plan:
+    hold_plan(settings.DEFAULT_PLAN)
+    return Plan.objects.get(slug=settings.DEFAULT_PLAN)
 
 
 def _open_cell() -> Cell:

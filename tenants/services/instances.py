@@ -292,11 +292,9 @@ def _insert(cloud: Cloud, revision: Revision, alias: str, row: dict[str, Any]) -
 
 
 def lock(instance: Instance) -> Instance:
-    return (
-        Instance.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("cloud", "app", "revision", "release")
-        .get(pk=instance.pk)
-    )
+    """In two statements: one that joins the revision and has to wait finds nothing where that was changed meanwhile."""
+    Instance.objects.select_for_update(no_key=True).values_list("pk").get(pk=instance.pk)
+    return Instance.objects.select_related("cloud", "app", "revision", "release").get(pk=instance.pk)
 
 
 def bring_up(actor: User | None, locked: Instance, kind: OperationKind, **changes: Any) -> Operation:

@@ -18,16 +18,30 @@ _WORDS = {
 }
 
 
+def in_words(resource: str, amount: int) -> str:
+    """“300 MiB of storage”, “2 apps”."""
+    name, unit = _WORDS[resource]
+    if resource == "instances":
+        return f"{amount} app" if amount == 1 else f"{amount} apps"
+    return f"{amount} {unit} of {name}"
+
+
+def locked(cloud_id: str) -> Cloud:
+    """Its row, locked, with plan, cell and owner as they are then; in any state.
+
+    In two statements: one that joins the plan and has to wait finds no row at all where the plan was changed meanwhile,
+    because PostgreSQL then compares the new row with the old plan.
+    """
+    Cloud.objects.select_for_update(no_key=True).values_list("pk").get(pk=cloud_id)
+    return Cloud.objects.select_related("plan", "cell", "owner").get(pk=cloud_id)
+
+
 def lock(cloud_id: str) -> Cloud:
     """The cloud's row, locked until the transaction ends: whoever decides about its quota decides one at a time.
 
     Raises Conflict when nothing may be added to the cloud.
     """
-    cloud = (
-        Cloud.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("plan", "cell", "owner")
-        .get(pk=cloud_id)
-    )
+    cloud = locked(cloud_id)
     if cloud.state not in (CloudState.CREATING, CloudState.ACTIVE):
         raise Conflict("cloud_unavailable", f"Your cloud is {cloud.get_state_display().lower()}.")
     return cloud
@@ -69,12 +83,24 @@ def require(cloud: Cloud, needed: Quota) -> Quota:
     Only a promise while `cloud` comes from `lock` in the same transaction.
     """
     limit, then = cloud.quota, after(cloud, needed)
-    for resource, (name, unit) in _WORDS.items():
-        wanted, most = getattr(then, resource), getattr(limit, resource)
-        extra = getattr(needed, resource)
+    for resource in _WORDS:
+        wanted, most, extra = (getattr(amount, resource) for amount in (then, limit, needed))
         if extra and wanted > most:
             raise QuotaExceeded(
-                f"Your cloud has not enough {name}: {wanted - extra} of {most} {unit} are taken, {extra} more needed.",
+                _sentence(resource, limit, then, needed),
                 {"resource": resource, "limit": most, "used": wanted - extra, "needed": extra},
             )
     return then
+
+
+def lacking(limit: Quota, then: Quota, needed: Quota) -> str:
+    """Why `needed`, which would lead to `then`, does not fit; "" where it does."""
+    short = [name for name in _WORDS if getattr(needed, name) and getattr(then, name) > getattr(limit, name)]
+    return _sentence(short[0], limit, then, needed) if short else ""
+
+
+def _sentence(resource: str, limit: Quota, then: Quota, needed: Quota) -> str:
+    name, unit = _WORDS[resource]
+    most, extra = getattr(limit, resource), getattr(needed, resource)
+    taken = getattr(then, resource) - extra
+    return f"Your cloud has not enough {name}: {taken} of {most} {unit} are taken, {extra} more needed."

@@ -3,7 +3,7 @@
 from tenants.errors import Conflict
 from tenants.models import Operation, OperationKind, User
 from tenants.reconcile.transfers import KINDS as TRANSFERS
-from tenants.services import clouds, instances, publish, transfers
+from tenants.services import clouds, instances, plan_changes, publish, transfers
 from tenants.states import WorkState
 
 
@@ -15,6 +15,8 @@ def retry_operation(actor: User, operation: Operation) -> Operation:
         raise Conflict("operation_overtaken", "Something newer has happened since; see the newest operation.")
     if operation.kind == OperationKind.CREATE_CLOUD:
         return clouds.retry_cloud(actor, operation.cloud)
+    if operation.kind == OperationKind.CHANGE_PLAN:
+        return plan_changes.retry_limits(actor, operation.cloud)
     if operation.kind == OperationKind.REMOVE and operation.instance is not None:
         row = operation.instance
         return instances.remove_instance(actor, row, delete_data=row.delete_data)

@@ -33,6 +33,7 @@ _TITLES = {
     "create_cloud": "Creating your cloud",
     "close_cloud": "Closing your account",
     "reopen_cloud": "Keeping your account",
+    "change_plan": "Changing your plan",
     "install": "Installing",
     "restart": "Restarting",
     "update": "Updating",

@@ -117,13 +117,14 @@ def _mine(user: User, app: App, needs: Quota | None) -> dict[str, Any]:
     if cloud is None:
         return {"cloud": None}
     copies = list(snapshots.installed(user).filter(app=app))
-    return {"cloud": cloud, "copies": copies, "left": _left(cloud, needs) if needs else None}
+    return {"cloud": cloud, "copies": copies, **(_room(cloud, needs) if needs else {})}
 
 
-def _left(cloud: Cloud, needs: Quota) -> Quota:
-    """What would remain of the quota; negative where it does not suffice."""
+def _room(cloud: Cloud, needs: Quota) -> dict[str, Any]:
+    """What would remain of the quota, negative where it does not suffice, and then why not in words."""
     limit, then = cloud.quota, quota.after(cloud, needs)
-    return Quota(**{f.name: getattr(limit, f.name) - getattr(then, f.name) for f in fields(Quota)})
+    left = Quota(**{f.name: getattr(limit, f.name) - getattr(then, f.name) for f in fields(Quota)})
+    return {"quota": limit, "left": left, "lacking": quota.lacking(limit, then, needs)}
 
 
 def _link(address: str) -> str:

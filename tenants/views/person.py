@@ -15,7 +15,7 @@ def person(request: HttpRequest) -> User:
     return request.user
 
 
-def show(refusal: Refused, form: forms.Form) -> None:
+def show(refusal: Refused, form: forms.BaseForm) -> None:
     """The sentence beside the field it is about, or above the form where the field is not one of its own."""
     form.add_error(refusal.field if refusal.field in form.fields else None, str(refusal))
 

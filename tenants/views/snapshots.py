@@ -16,7 +16,12 @@ Context = dict[str, Any]
 OPEN = (WorkState.QUEUED, WorkState.RUNNING)
 BUILT = (RevisionState.READY, RevisionState.FAILED)
 MOVING = (InstanceState.INSTALLING, InstanceState.UPDATING, InstanceState.WAKING, InstanceState.REMOVING)
-OF_CLOUDS = (OperationKind.CREATE_CLOUD, OperationKind.CLOSE_CLOUD, OperationKind.REOPEN_CLOUD)
+OF_CLOUDS = (
+    OperationKind.CREATE_CLOUD,
+    OperationKind.CLOSE_CLOUD,
+    OperationKind.REOPEN_CLOUD,
+    OperationKind.CHANGE_PLAN,
+)
 HISTORY = 12
 REVISIONS = 30
 

@@ -39,7 +39,9 @@ def test_from_push_to_an_update_with_consent(cluster: MemoryCluster) -> None:
     offer = user("GET", f"instances/{copy}/update/").json()
     assert (offer["installed"], offer["version"], offer["news"][0]["notes"]) == ("1", "2", "Shares")
     assert offer["needs_consent"] == ["public_route:/share/*"]
-    assert user("POST", f"instances/{copy}/update/?dry_run=true", {}).json() == offer
+    planned = user("POST", f"instances/{copy}/update/?dry_run=true", {}).json()
+    assert planned == {**offer, **{name: planned[name] for name in ("quota", "quota_after", "price_delta")}}
+    assert (planned["quota_after"]["instances"], planned["quota"]["instances"], planned["price_delta"]) == (1, 20, 0)
     refused = user("POST", f"instances/{copy}/update/", {"consent": []}, key="k")
     assert error(refused) == (422, "needs_consent", "consent")
     body = {"release": offer["release"], "consent": offer["needs_consent"]}

@@ -41,6 +41,7 @@ def _more(ada: Person, operator: Person, notes: Release, number: int) -> None:
         ("/cloud/", 11),
         ("/projects/", 4),
         ("/projects/app-2-0/", 6),
+        ("/billing/", 10),
         ("/settings/", 4),
     ],
 )
@@ -58,6 +59,8 @@ def test_a_page_of_thirty_costs_the_queries_of_one(
     "path",
     [
         "/operator/",
+        "/operator/plans/",
+        "/operator/clouds/?q=s",
         "/operator/admin/tenants/user/",
         "/operator/admin/tenants/cloud/",
         "/operator/admin/tenants/instance/",

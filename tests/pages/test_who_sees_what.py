@@ -42,6 +42,8 @@ EXPECTED: dict[str, tuple[int | None, int, int, int]] = {
     "operation_retry": (None, 405, 405, 405),
     "cloud": (None, 200, 200, 200),
     "usage": (None, 200, 200, 200),
+    "billing": (None, 200, 200, 200),
+    "plan_change": (None, 200, 200, 200),
     "collections": (None, 200, 200, 200),
     "collection": (None, 200, 404, 404),
     "collection_remove": (None, 200, 404, 404),
@@ -79,6 +81,14 @@ EXPECTED: dict[str, tuple[int | None, int, int, int]] = {
     "operator_catalog": (404, 404, 404, 200),
     "operator_review": (404, 404, 404, 405),
     "operator_report": (404, 404, 404, 405),
+    "operator_plans": (404, 404, 404, 200),
+    "operator_plan": (404, 404, 404, 200),
+    "operator_plan_new": (404, 404, 404, 200),
+    "operator_plan_file": (404, 404, 404, 200),
+    "operator_clouds": (404, 404, 404, 200),
+    "operator_cloud": (404, 404, 404, 200),
+    "operator_cloud_plan": (404, 404, 404, 405),
+    "override_end": (404, 404, 404, 405),
     "mails": (404, 404, 404, 200),
     "mail": (404, 404, 404, 404),
     "docs": (200, 200, 200, 200),
@@ -118,6 +128,8 @@ def addresses(ada: Person, notes: Release) -> dict[str, str]:
         "release_id": own.pk,
         "report_id": "rptnone",
         "handle": "workshop",
+        "cloud_id": ada.cloud.pk,
+        "override_id": "ovrnone",
         "token_id": "toknone",
         "name": "20200101-000000-1.log:0",
         "path": "architecture.md",
@@ -131,6 +143,8 @@ def _path(pattern: URLPattern, addresses: dict[str, str]) -> str:
     wanted = dict(addresses)
     if pattern.name in ("project", "project_release", "project_change", "release_change", "revision"):
         wanted["slug"] = "garden"
+    if pattern.name in ("plan_change", "operator_plan"):
+        wanted["slug"] = "household"
     kwargs = {name: wanted[name] for name in pattern.pattern.converters}
     return reverse(f"console:{pattern.name}", kwargs=kwargs)
 

@@ -1,0 +1,117 @@
+"""`/operator/clouds/`: find a cloud; its plan, and what it gets beside that."""
+
+from functools import partial
+
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from provider.pages.operator import staff_only
+from provider.pages.plan_forms import GrantForm, PlanChoiceForm, shown
+from tenants import access
+from tenants.errors import Refused
+from tenants.models import Cloud, Plan, User
+from tenants.services import idempotency, overrides, plan_changes
+from tenants.services.quota import use_of
+from tenants.views.person import person, show, tell
+
+ROWS = 50
+
+
+@never_cache
+@staff_only
+@require_safe
+def clouds(request: HttpRequest) -> HttpResponse:
+    """`?q=`: the beginning of a handle or address, or a namespace. Without: those with something beside their plan."""
+    asked = request.GET.get("q", "").strip()[:100].replace("\x00", "")
+    rows = Cloud.objects.select_related("owner", "plan").order_by("owner__handle")
+    if asked:
+        rows = rows.filter(
+            Q(owner__handle__istartswith=asked) | Q(owner__email__istartswith=asked) | Q(namespace=asked)
+        )
+    else:
+        rows = rows.filter(overrides__ended_at__isnull=True, overrides__isnull=False).distinct()
+    return render(request, "tenants/operator_clouds.html", {"clouds": list(rows[:ROWS]), "asked": asked})
+
+
+@never_cache
+@staff_only
+@require_http_methods(["GET", "HEAD", "POST"])
+def cloud(request: HttpRequest, cloud_id: str) -> HttpResponse:
+    """POST gives it something beside its plan."""
+    operator = person(request)
+    row = access.cloud_for(operator, cloud_id)
+    form = GrantForm(request.POST if request.method == "POST" else None)
+    if form.is_bound and form.is_valid():
+        asked = idempotency.fingerprint("console:override", cloud_id, request.POST)
+        try:
+            idempotency.once(operator, form.key, asked, partial(_grant, operator, row, form))
+            return redirect("console:operator_cloud", cloud_id)
+        except Refused as refusal:
+            show(refusal, form)
+    return _page(request, row, form, PlanChoiceForm(), 422 if form.is_bound else 200)
+
+
+@staff_only
+@require_POST
+def plan(request: HttpRequest, cloud_id: str) -> HttpResponse:
+    operator = person(request)
+    row = access.cloud_for(operator, cloud_id)
+    form, chosen = PlanChoiceForm(request.POST), None
+    if form.is_valid():
+        chosen, why = form.cleaned_data["plan"], form.cleaned_data["why"]
+        asked = idempotency.fingerprint("console:operator_plan", cloud_id, chosen.pk, why)
+        try:
+            idempotency.once(operator, form.key, asked, partial(_change, operator, row, chosen.pk, why))
+            return redirect("console:operator_cloud", cloud_id)
+        except Refused as refusal:
+            show(refusal, form)
+    return _page(request, row, GrantForm(), form, 422, chosen)
+
+
+@staff_only
+@require_POST
+def end(request: HttpRequest, cloud_id: str, override_id: str) -> HttpResponse:
+    operator = person(request)
+    try:
+        overrides.end_override(operator, access.override_for(operator, cloud_id, override_id))
+    except Refused as refusal:
+        tell(request, refusal)
+    return redirect("console:operator_cloud", cloud_id)
+
+
+def _page(
+    request: HttpRequest,
+    row: Cloud,
+    form: GrantForm,
+    choice: PlanChoiceForm,
+    status: int,
+    refused: Plan | None = None,
+) -> HttpResponse:
+    """refused: the plan that it could not be changed to; what is in the way is shown."""
+    allowance = row.allowance
+    given = list(access.overrides_for(person(request), row.pk)[:ROWS])
+    context = {
+        "cloud": row,
+        "allowance": allowance,
+        "quota": allowance.quota,
+        "used": use_of(row),
+        "overrides": [(override, shown(override)) for override in given],
+        "form": form,
+        "choice": choice,
+        "change": plan_changes.plan_change(row, refused) if refused else None,
+    }
+    return render(request, "tenants/operator_cloud.html", context, status=status)
+
+
+def _grant(operator: User, row: Cloud, form: GrantForm) -> idempotency.Answer:
+    sent = form.cleaned_data
+    made = overrides.grant_override(operator, row, form.figures(), reason=sent["reason"], ends_at=sent["ends_at"])
+    return idempotency.Answer(201, {"id": made.pk})
+
+
+def _change(operator: User, row: Cloud, slug: str, why: str) -> idempotency.Answer:
+    operation = plan_changes.change_plan(operator, row, slug, by_operator=True, reason=why)
+    return idempotency.Answer(202, {"operation": operation.pk})
