@@ -8,7 +8,7 @@ import json
 import socket
 import time
 from collections.abc import Callable
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse, RemoteDisconnected
 from urllib.parse import quote
 
 from django.conf import settings
@@ -24,6 +24,7 @@ GREETING_S = 5.0
 BODY_LIMIT = 6_000_000
 UNIX = "unix:"
 TRIES = 8  # to meet the gate of a cell that had it before
+_SILENT = "The app ended the connection without an answer."
 _SLOW = f"It took longer than {LIMIT_S:.0f} seconds."
 
 
@@ -58,6 +59,8 @@ def deliver(delivery: Delivery, leave: Callable[[str], bool]) -> Outcome | None:
             raise Undelivered(f"the gate does not answer: {error!r}") from error
         if isinstance(error, TimeoutError):
             return Outcome(RunResult.FAILED, error=_SLOW, duration_ms=_ms(started))
+        if isinstance(error, RemoteDisconnected):  # the gate's way to say so on a connection that was greeted before
+            return Outcome(RunResult.FAILED, error=_SILENT, duration_ms=_ms(started))
         why = f"The connection broke before an answer came ({type(error).__name__})."
         return Outcome(RunResult.LOST, error=why, duration_ms=_ms(started))
     finally:
@@ -158,7 +161,7 @@ def _of_the_gate(word: str, started: float) -> Outcome:
         return Outcome(RunResult.LOST, error=LOST, duration_ms=_ms(started))
     said = {
         "unreachable": "The app did not accept the connection.",
-        "silent": "The app ended the connection without an answer.",
+        "silent": _SILENT,
         "slow": _SLOW,
     }
     return Outcome(RunResult.FAILED, error=said.get(word, "The app gave no proper answer."), duration_ms=_ms(started))

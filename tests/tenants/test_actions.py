@@ -11,7 +11,7 @@ from django.db import IntegrityError, connection
 from django.utils import timezone
 
 from tenants.errors import Refused
-from tenants.models import Action, ActionRun, Cloud, Instance, RunResult, RunTrigger, UsageCount
+from tenants.models import Action, ActionRun, Cloud, Instance, RunResult, RunTrigger, UsageCount, UsageEvent
 from tenants.reconcile import actions
 from tenants.reconcile.advisory import held
 from tenants.reconcile.dispatch import AT_ONCE_OF_ONE_CLOUD, Dispatcher
@@ -286,7 +286,7 @@ def test_an_app_that_is_down_is_not_asked(cluster: MemoryCluster, app: Listener,
     work(dispatcher)
     run = action.runs.get()
     assert (run.result, run.error, run.duration_ms, app.reached) == ("failed", "The app was not running.", None, [])
-    assert not UsageCount.objects.exists(), "what did not run is no use"
+    assert not UsageCount.objects.filter(what=UsageEvent.RUN).exists(), "what did not run is no use"
 
 
 def test_a_sleeping_app_is_woken_first(cluster: MemoryCluster, app: Listener) -> None:
