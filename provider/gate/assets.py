@@ -5,9 +5,10 @@ has decided that whoever asks may enter. An app whose Spacefile says `auto_pwa: 
 """
 
 import hmac
+import json
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
@@ -43,8 +44,8 @@ def manifest(request: HttpRequest, instance_id: str) -> HttpResponse:
         "background_color": _PAPER,
         "icons": shown,
     }
-    kind = {"content_type": "application/manifest+json", "headers": {"Cache-Control": _KEPT}}
-    return JsonResponse(body, json_dumps_params={"ensure_ascii": False}, **kind)
+    kept = {"Cache-Control": _KEPT}
+    return HttpResponse(json.dumps(body, ensure_ascii=False), content_type="application/manifest+json", headers=kept)
 
 
 @require_safe

@@ -92,7 +92,7 @@ def milliseconds(amount: int) -> str:
 
 @register.filter
 def run_state(run: ActionRun) -> str:
-    return run_document(run)["state"]
+    return str(run_document(run)["state"])
 
 
 def spell(duration: timedelta) -> str:
