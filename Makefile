@@ -30,7 +30,7 @@ check:
 	$(PYTHON) -m tests.upkeep
 
 bench:
-	@.ci/bootstrap dev browser
+	@.ci/bootstrap dev browser bench
 	@exec $(PYTHON) -m tests.bench $(ARGS)
 
 # The pictures in docs/, taken on the way through the main job.

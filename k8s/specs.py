@@ -116,6 +116,9 @@ class MicroStatus:
 
     While an update comes up, or after it failed, it is that of the older process, which goes on serving.
 
+    candidate: "address:port" where the process that is coming up will listen, while there is no upstream: for whoever tries
+    first whether anything accepts connections there. It may be somebody else's as soon as this process is gone.
+
     reason: a sentence for the owner when FAILED, else "". log_tail: last lines of output when FAILED.
     """
 
@@ -125,6 +128,7 @@ class MicroStatus:
     reason: str = ""
     log_tail: str = ""
     restarts: int = 0
+    candidate: str | None = None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from provider.gate.decide import Receive, Scope, Send  # noqa: E402
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await _live(receive, send)
-    elif scope["type"] == "http" and scope["path"] == decide.PATH:
+    elif scope["type"] == "http" and scope["path"] in decide.PATHS:
         await metrics.counted(decide.endpoint, scope, receive, send)
     elif scope["type"] == "http" and scope["path"] == metrics.PATH:
         await metrics.endpoint(send)

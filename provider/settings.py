@@ -69,6 +69,10 @@ DEFAULT_PLAN = env.text("FREEHOLD_DEFAULT_PLAN", "household")
 ERASE_AFTER_DAYS = env.integer("FREEHOLD_ERASE_AFTER_DAYS", 30)
 # Listed releases wait for an operator's look.
 REVIEW_LISTINGS = env.boolean("FREEHOLD_REVIEW_LISTINGS", False)
+# What the plan that is made at the first start says: idle seconds after which an app falls asleep; 0: never by itself.
+SLEEP_AFTER_S = env.integer("FREEHOLD_SLEEP_AFTER_SECONDS", 900)
+# How long a cloud's data server stays awake after its last use, when no instance of the cloud is awake.
+DATA_SLEEP_AFTER_S = env.integer("FREEHOLD_DATA_SLEEP_AFTER_SECONDS", 300)
 BUNDLE_LIMIT_MIB = env.integer("FREEHOLD_BUNDLE_LIMIT_MIB", 250)
 
 # --- Django ----------------------------------------------------------------------------------------------------------
@@ -174,6 +178,8 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "tenants.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "actions": {"task": "tenants.followups.run_actions", "schedule": 5.0, "options": {"expires": 5}},
     "tidy": {"task": "tenants.tasks.tidy", "schedule": 60.0, "options": {"expires": 60}},
+    "sleepers": {"task": "tenants.followups.look_for_sleepers", "schedule": 10.0, "options": {"expires": 10}},
+    "drains": {"task": "tenants.followups.finish_drains", "schedule": 2.0, "options": {"expires": 2}},
     "pulse": {"task": "provider.pulse.worker_pulse", "schedule": 10.0, "options": {"expires": 10}},
 }
 

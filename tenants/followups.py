@@ -11,7 +11,7 @@ from celery import shared_task
 from celery.signals import worker_shutting_down
 
 from tenants.reconcile.dispatch import LINGER_S, Dispatcher
-from tenants.services import automatic, builder
+from tenants.services import automatic, builder, sleeping
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,19 @@ def spread(app_id: str) -> None:
 
 
 @shared_task
+def finish_drains() -> None:
+    """What the gates have answered about those that are to fall asleep."""
+    sleeping.finish_drains()
+    sleeping.go_on_waking()
+
+
+@shared_task
+def look_for_sleepers() -> None:
+    """Whatever nobody uses, over all cells at once."""
+    sleeping.look_for_sleepers()
+
+
+@shared_task
 def run_actions() -> None:
     """Begin with the scheduled actions that are due. Returns at once: they have threads of their own."""
     dispatcher().look()
@@ -44,11 +57,7 @@ def run_actions() -> None:
 @lru_cache(maxsize=1)
 def dispatcher() -> Dispatcher:
     """This process's own."""
-    return Dispatcher(wake=_nobody_sleeps, linger_s=LINGER_S)
-
-
-def _nobody_sleeps(_instance_id: str) -> None:
-    pass
+    return Dispatcher(wake=sleeping.wake, linger_s=LINGER_S)
 
 
 @worker_shutting_down.connect

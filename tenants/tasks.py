@@ -136,12 +136,17 @@ def enqueue_actions() -> None:
     transaction.on_commit(partial(_follow, "run_actions"))
 
 
-def _follow(name: str, *row_ids: str) -> None:
+def enqueue_drains() -> None:
+    """Look soon what the gates have answered; the schedule looks every other second."""
+    transaction.on_commit(partial(_follow, "finish_drains", countdown=0.3))
+
+
+def _follow(name: str, *ids: str, countdown: float | None = None) -> None:
     """A task of tenants.followups, which stands above us."""
     try:
-        current_app.send_task(f"tenants.followups.{name}", row_ids, retry=False)
+        current_app.send_task(f"tenants.followups.{name}", ids, retry=False, countdown=countdown)
     except (OperationalError, redis.RedisError) as error:
-        log.warning("enqueue_failed task=%s ids=%s error=%s", name, row_ids, error)
+        log.warning("enqueue_failed task=%s id=%s error=%s", name, ids, error)
 
 
 def _send(task: "Task[Any, Any]", row_id: str) -> None:

@@ -85,7 +85,9 @@ def micro_status(name: str, deployment: Manifest, pods: Sequence[Manifest], serv
     if _rolled_out(spec, status) and not any(_serves_still(pod, deployment) for pod in pods):
         return MicroStatus(name, MicroPhase.READY, upstream, restarts=restarts)
     started = any(_container(pod).get("state", {}).get("running") for pod in current)
-    return MicroStatus(name, MicroPhase.STARTING if started else MicroPhase.PENDING, upstream, restarts=restarts)
+    candidate = None if upstream else _candidate(current)
+    phase = MicroPhase.STARTING if started else MicroPhase.PENDING
+    return MicroStatus(name, phase, upstream, restarts=restarts, candidate=candidate)
 
 
 def runs(pod: Manifest, now: datetime | None = None) -> bool:
@@ -220,6 +222,12 @@ def _serves_still(pod: Manifest, deployment: Manifest) -> bool:
 
 def _upstream(service: Manifest | None) -> str | None:
     address = (service or {}).get("spec", {}).get("clusterIP")
+    return f"{address}:{naming.PORT}" if address else None
+
+
+def _candidate(current: Sequence[Manifest]) -> str | None:
+    """A pod's own address. The kubelet looks once a second whether it is ready, and the Service knows even later."""
+    address = next((ip for pod in current if runs(pod) and (ip := pod.get("status", {}).get("podIP"))), None)
     return f"{address}:{naming.PORT}" if address else None
 
 

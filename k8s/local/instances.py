@@ -155,7 +155,7 @@ class Instance:
 
     async def _converge(self, spec: InstanceSpec, uid: int) -> None:
         if spec.replicas == 0:
-            await self._stop_all(spec)
+            await self._lie_down(spec)
             return
         await self._forget_failures(spec)
         current = next((g for g in (self._incoming, self._serving) if g and shape(g.spec) == shape(spec)), None)
@@ -170,6 +170,19 @@ class Instance:
             await current.stop()
         else:
             current.generation = spec.generation
+
+    async def _lie_down(self, spec: InstanceSpec) -> None:
+        """Without waiting for processes that take their time to end: who wakes it meanwhile gets new ones beside them.
+        Unless there is a volume, which two must never write to."""
+        groups = [g for g in (self._incoming, self._serving) if g]
+        if spec.volume or any(group.spec.volume for group in groups):
+            await self._stop_all(spec)
+            return
+        self._incoming = self._serving = None
+        for group in groups:
+            group.withdraw()
+            self._draining.add(group)
+            self._tasks.append(asyncio.create_task(self._end(group)))
 
     async def _forget_failures(self, spec: InstanceSpec) -> None:
         """A new generation tries again what gave up before."""
@@ -202,9 +215,13 @@ class Instance:
 
     async def _drain(self, group: Group) -> None:
         await asyncio.sleep(_DRAIN_S)
+        await self._end(group)
+
+    async def _end(self, group: Group) -> None:
         await group.stop()
         self._draining.discard(group)
         self._tasks = [task for task in self._tasks if not task.done()]
+        self.wake()  # what stands still says so only when nothing of it is left
 
     async def _retire_incoming(self) -> None:
         incoming, self._incoming = self._incoming, None
@@ -255,7 +272,8 @@ class Instance:
     def _micro_status(self, micro: MicroSpec, *, stopped: bool) -> MicroStatus:
         target = self._incoming or self._serving
         if target is None:
-            return MicroStatus(micro.name, MicroPhase.STOPPED if stopped else MicroPhase.PENDING)
+            is_over = stopped and not self._draining
+            return MicroStatus(micro.name, MicroPhase.STOPPED if is_over else MicroPhase.PENDING)
         if target.error:
             return MicroStatus(micro.name, MicroPhase.FAILED, self._upstream(micro), target.error)
         run = target.runs.get(micro.name)
@@ -267,7 +285,9 @@ class Instance:
         phase = MicroPhase.PENDING if run.phase is MicroPhase.STOPPED else run.phase
         failed = phase is MicroPhase.FAILED
         tail = run.log_tail if failed else ""
-        return MicroStatus(micro.name, phase, self._upstream(micro), run.reason if failed else "", tail, run.restarts)
+        upstream, reason = self._upstream(micro), run.reason if failed else ""
+        candidate = None if upstream else run.candidate
+        return MicroStatus(micro.name, phase, upstream, reason, tail, run.restarts, candidate)
 
     def _upstream(self, micro: MicroSpec) -> str | None:
         run = self._serving.runs.get(micro.name) if self._serving else None

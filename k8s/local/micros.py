@@ -47,7 +47,8 @@ class Ending:
 
 
 class MicroRun:
-    """Keeps one process running. Reads of `phase`, `reason`, `log_tail`, `restarts` and `upstream` are always current.
+    """Keeps one process running. Reads of `phase`, `reason`, `log_tail`, `restarts`, `upstream` and `candidate` (where the
+    process that comes up will listen) are always current.
 
     changed: called after each of them moved. record: a sandbox that an earlier agent left running, to go on with.
     """
@@ -60,11 +61,12 @@ class MicroRun:
         self.reason = self.log_tail = ""
         self.restarts = record.restarts if record else 0
         self.upstream = self._address(record) if record and ready else None
+        self.candidate: str | None = None
         self._task = asyncio.create_task(self._run())
 
     def withdraw(self) -> None:
         """From now on nobody is to be sent here: it is about to be stopped."""
-        self.upstream = None
+        self.upstream = self.candidate = None
         if self.phase in (MicroPhase.READY, MicroPhase.STARTING):
             self.phase = MicroPhase.PENDING
 
@@ -111,7 +113,7 @@ class MicroRun:
             capture.note(str(error))
             return Ending(str(error), hopeless=True)
         finally:
-            self.upstream = None
+            self.upstream = self.candidate = None
             await asyncio.to_thread(sandbox.clear, self._host.node, record)
             capture.close()
             self.log_tail = "\n".join(capture.recent)
@@ -124,6 +126,7 @@ class MicroRun:
         since = time.monotonic()
         try:
             if not record.ready:
+                self._expect(record)
                 if not await self._listens(record, exited, stopping):
                     return await self._not_ready(record, capture, exited)
                 record = replace(record, ready=True)
@@ -151,6 +154,11 @@ class MicroRun:
             pause = min(pause * 1.15, _SLOWEST_PROBE_S)
         return False
 
+    def _expect(self, record: Record) -> None:
+        if not self._stop.is_set():
+            self.candidate = self._address(record)
+            self._changed()
+
     async def _not_ready(self, record: Record, capture: Capture, exited: "asyncio.Task[None]") -> Ending | None:
         if exited.done():
             return self._ending(record, capture, 0.0)
@@ -164,7 +172,7 @@ class MicroRun:
         return None
 
     async def _become_ready(self, record: Record) -> None:
-        self.upstream = self._address(record)
+        self.upstream, self.candidate = self._address(record), None
         self._move(MicroPhase.READY)
         node = self._host.node
         node.cgroups.limit_cpu(record.cloud_id, record.name, self._plan.micro.limits.cpu_millis)

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import secrets
+import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -16,22 +17,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
-import redis
-from redis.client import PubSub
 
-from provider.gate import feed, feed_access, feed_data, usage
-from provider.gate.appsession import parse_keys
+from provider.gate import feed, feed_access, feed_data, feed_limits, usage
+from provider.gate.appsession import for_proxy, parse_keys
+from provider.gate.drains import Sleepers
+from provider.gate.nudges import Nudges
 from provider.gate.proxy import Proxy, ProxyUnavailable
 
 log = logging.getLogger("gate-agent")
 
 POLL_S = 0.4
 COMPARE_S = 60.0
-CHANNEL = "gate"
 
 
 @dataclass(frozen=True)
 class AgentConfig:
+    """session_keys: kid → secret as the proxy wants it."""
+
     database_url: str
     redis_url: str
     proxy: Proxy
@@ -39,6 +41,7 @@ class AgentConfig:
     session_keys: dict[str, str]
     cell: str
     data_key: str
+    gate: str
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> AgentConfig:
@@ -50,37 +53,11 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> AgentConfig:
         redis_url=environ.get("REDIS_URL") or f"unix://{run}/redis.sock",
         proxy=Proxy(run / "gate.sock", home / "gate"),
         status_file=run / "gate-agent.json",
-        session_keys=parse_keys(environ["FREEHOLD_SESSION_KEYS"].split(",")),
+        session_keys=for_proxy(parse_keys(environ["FREEHOLD_SESSION_KEYS"].split(","))),
         cell=environ.get("FREEHOLD_CELL") or "local",
         data_key=environ["FREEHOLD_DATA_KEY"],
+        gate=f"{socket.gethostname()}:{run}"[:120],
     )
-
-
-class Nudges:
-    """Waits for a word that something changed. Without Redis it only waits: polling finds the change as well."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._subscription: PubSub | None = None
-
-    def wait(self, timeout_s: float) -> None:
-        deadline = time.monotonic() + timeout_s
-        try:
-            heard = self._listen(timeout_s)
-            while heard and self._listen(0.0):
-                pass  # one reading serves all that are waiting
-        except (redis.RedisError, OSError):
-            self._subscription = None
-            time.sleep(max(0.0, deadline - time.monotonic()))
-
-    def _listen(self, timeout_s: float) -> bool:
-        if self._subscription is None:
-            client = redis.Redis.from_url(self._url, socket_connect_timeout=1)
-            self._subscription = client.pubsub(  # type: ignore[no-untyped-call]
-                ignore_subscribe_messages=True
-            )
-            self._subscription.subscribe(CHANNEL)
-        return self._subscription.get_message(timeout=timeout_s) is not None
 
 
 @dataclass
@@ -100,10 +77,15 @@ class Agent:
     lag_s: float = 0.0
     revoked: int = 0
 
+    def __post_init__(self) -> None:
+        self._sleepers = Sleepers(self.config.proxy, self.config.gate, self.config.cell)
+
     def step(self) -> None:
         """Raises psycopg.Error or ProxyUnavailable; then nothing was confirmed, and the next call starts where needed."""
         began = time.time()
         connection = self._connected()
+        self._sleepers.show_up(connection)
+        drains = self._sleepers.draining(connection)
         filled = any(entry.key == "loaded" and entry.value == self.token for entry in self._proxy.entries("state"))
         if self.cursor is None or not filled or time.monotonic() - self.compared_at > COMPARE_S:
             self._load(connection)
@@ -111,6 +93,8 @@ class Agent:
             self._follow(connection, self.cursor)
         # The time before the read: what was committed later may be unknown to the proxy.
         self._proxy.overwrite("beat", str(int(began)))
+        self._sleepers.answer(connection, drains, self.placements)
+        self._sleepers.tell_use(connection)
         if time.monotonic() - self.reported_at > usage.EVERY_S:
             self.reported_at = time.monotonic()
             usage.report(connection, self._proxy, began)
@@ -165,9 +149,10 @@ class Agent:
     def _with_access(
         self, connection: psycopg.Connection, placements: dict[str, feed.Placement], ids: list[str] | None
     ) -> dict[str, feed.Placement]:
-        """Who may enter stands with where it leads. What changed in between is read once more."""
+        """Who may enter, and how often, stands with where it leads. What changed in between is read once more."""
         access = feed_access.load(connection, self.config.cell, self.config.data_key, ids)
-        return {key: entries | access.get(key, frozenset()) for key, entries in placements.items()}
+        limits, none = feed_limits.load(connection, self.config.cell, ids), frozenset[tuple[str, str, str]]()
+        return {key: entries | access.get(key, none) | limits.get(key, none) for key, entries in placements.items()}
 
     def _place(self, ids: list[str], now: dict[str, feed.Placement]) -> None:
         """Apply the difference. All that goes, goes first: a place may have passed from one instance to another."""

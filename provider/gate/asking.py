@@ -16,7 +16,8 @@ class Ask:
 
     own: it comes from the app's own pages or from a person's navigation, so its session may count. cookie, accept,
     authorization, origin, fetch_mode, fetch_dest: headers, "" where missing. program: it shows a key, right or wrong;
-    app_key, own_key: the SHA-256 of X-Space-App-Key and of X-API-Key, "" where there is not exactly one.
+    app_key, own_key: the SHA-256 of X-Space-App-Key and of X-API-Key, "" where there is not exactly one. awake: the
+    proxy knows where to, by maps that are up to date. held_ms: how long it has been kept waiting.
     """
 
     scheme: str
@@ -35,6 +36,8 @@ class Ask:
     program: bool = False
     app_key: str = ""
     own_key: str = ""
+    awake: bool = False
+    held_ms: int = 0
 
     @property
     def host(self) -> str:
@@ -86,6 +89,8 @@ def from_headers(headers: Mapping[str, str]) -> Ask:
         program=headers.get("x-gate-program") == "1",
         app_key=headers.get("x-gate-app-key", ""),
         own_key=headers.get("x-gate-own-key", ""),
+        awake=headers.get("x-gate-awake") == "1",
+        held_ms=int(headers.get("x-gate-held", "0")),
     )
 
 
@@ -93,16 +98,20 @@ def from_headers(headers: Mapping[str, str]) -> Ask:
 class Answer:
     """status 204 lets the request through to the `x-gate-upstream` header; any other goes to the client as it is.
 
-    hold: may soon be different; the proxy's request is kept waiting for a while before this is said.
+    hold_ms: may soon be different: the proxy keeps the request waiting and asks again after so long, unless the instance
+    is there before. The answer then already says, in headers, as whom the request may enter.
     """
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: str = ""
-    hold: bool = field(default=False, compare=False)
+    hold_ms: int = field(default=0, compare=False)
 
     def also(self, *headers: tuple[str, str]) -> "Answer":
         return replace(self, headers=(*self.headers, *headers))
+
+    def held(self, hold_ms: int) -> "Answer":
+        return replace(self, hold_ms=hold_ms)
 
 
 _PRIVATE = (("cache-control", "no-store"), ("referrer-policy", "no-referrer"), ("x-content-type-options", "nosniff"))

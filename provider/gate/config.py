@@ -6,18 +6,19 @@ import pwd
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from k8s.naming import FORMER_DATA_HOSTS
-from provider.gate import pages
+from provider.gate import errors, limits, pages
+from provider.gate.limits import Limits
 from tenants.action_token import action_token
 
 HERE = Path(__file__).resolve().parent
 # Filled by the agent over the control socket. Empty at every start, so a gate without an agent knows no host and no key.
 MAPS = (
-    *("hosts", "mounts", "upstreams", "revoked", "keys", "state"),
+    *("hosts", "mounts", "upstreams", "waking", "classes", "revoked", "keys", "state"),
     *("data", "own", "sign", "fresh", "datakeys"),  # provider/gate/feed_data.py
     *("appkeys", "calls", "guests"),  # provider/gate/feed_access.py
     "used",  # filled by the proxy itself: keys that programs used, and when
@@ -33,8 +34,9 @@ class GateConfig:
     data_host: a name of this installation's own for data, "" if none.
 
     web, live, static: "address:port". certificate: a PEM file with chain and key; None: no https. Rates are requests per
-    10 s: console_rate and ask_rate per client address (IPv6 ones too), host_rate per instance host. body_limit_bytes: the
-    console's. asks_at_once: decisions that one thread of the proxy waits for at the same time.
+    10 s: console_rate and ask_rate per client address (of IPv6 ones the first 64 bits), host_rate per collection.
+    client_connections: open ones of a client address. classes: limits of instances. body_limit_bytes: the console's.
+    asks_at_once: decisions that one thread of the proxy waits for at the same time.
     """
 
     home: Path
@@ -57,6 +59,8 @@ class GateConfig:
     ask_rate: int = 3_000
     host_rate: int = 500_000
     host_connections: int = 2_000
+    client_connections: int = 2_000
+    classes: Mapping[str, Limits] = field(default_factory=lambda: limits.CLASSES)
     asks_at_once: int = 256
     max_connections: int = 8_192
     threads: int = 2
@@ -107,6 +111,8 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> GateConfig:
         actions=environ.get("FREEHOLD_ACTIONS_ADDR") or f"unix:{run}/gate-actions.sock",
         console_rate=int(environ.get("FREEHOLD_GATE_CONSOLE_RATE", "5000")),
         ask_rate=int(environ.get("FREEHOLD_GATE_ASK_RATE", "3000")),
+        client_connections=int(environ.get("FREEHOLD_GATE_CLIENT_CONNECTIONS", "2000")),
+        classes=limits.parse(environ.get("FREEHOLD_GATE_LIMITS", "")),
         metrics=environ.get("FREEHOLD_GATE_METRICS", ""),
     )
 
@@ -114,11 +120,18 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> GateConfig:
 def render(config: GateConfig) -> str:
     """The text of haproxy.cfg."""
     paths = {"maps": config.folder, "pages": config.folder, "lua_file": HERE / "decide.lua"}
-    paths |= {"data_lua_file": HERE / "data.lua", "actions_lua_file": HERE / "actions.lua"}
+    paths |= {"data_lua_file": HERE / "data.lua", "hold_lua_file": HERE / "hold.lua"}
+    paths |= {"actions_lua_file": HERE / "actions.lua"}
     values = vars(config) | paths | {"control_socket": config.control_socket, "inner_socket": config.inner_socket}
     values |= {"privileges": _privileges(), "data_hosts": " ".join(_data_hosts(config))}
+    values["least_rate"] = min(one.requests for one in config.classes.values())
+    values["least_open"] = min(one.open for one in config.classes.values())
+    values |= {"errors": errors.pages(config.folder), "errors_for_programs": errors.for_programs()}
+    values |= {"away": errors.console_pages(config.folder), "away_for_programs": errors.console_for_programs()}
     values["console_rules"] = _fill("console.cfg.template", values).strip()
     values["access_rules"] = _fill("access.cfg.template", values).rstrip()
+    values["onward_rules"] = _fill("onward.cfg.template", values).rstrip()
+    values["limited"] = _fill("limited.cfg.template", values).rstrip()
     values["asset_rules"] = _fill("assets.cfg.template", values).rstrip()
     values["instance_rules"] = _fill("instances.cfg.template", values).rstrip()
     values["data_rules"] = _fill("data.cfg.template", values).rstrip()
@@ -141,6 +154,10 @@ def write(config: GateConfig) -> Path:
     config.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in MAPS:
         _private(config.folder / f"{name}.map", "")
+    # What a class means stands in the configuration; which class an instance is of, the agent says.
+    for name, figure in (("rates", "requests"), ("opens", "open")):
+        lines = (f"{rate_class} {getattr(one, figure)}\n" for rate_class, one in config.classes.items())
+        _private(config.folder / f"{name}.map", "".join(lines))
     for name, page in pages.FIXED.items():
         _private(config.folder / f"{name}.html", page)
     _private(config.configuration, render(config))

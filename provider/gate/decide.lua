@@ -4,13 +4,15 @@
 local url, secret = os.getenv("GATE_DECIDE_URL"), os.getenv("GATE_SECRET")
 local limit = tonumber(os.getenv("GATE_ASKS_AT_ONCE"))
 local asking = 0 -- this file is loaded once per thread, so the count is the thread's own
+local hold = freehold.hold -- hold.lua
 
 -- What of the provider's answer may reach the client; its inner headers (x-gate-…) never do.
 local passed = { "location", "set-cookie", "content-type", "cache-control", "referrer-policy", "retry-after",
   "content-security-policy", "x-content-type-options", "clear-site-data" }
 
-local function question(txn)
+local function question(txn, held_ms)
   local headers = {
+    ["x-gate-held"] = { tostring(held_ms) },
     ["x-gate-secret"] = { secret },
     ["x-gate-scheme"] = { txn:get_var("txn.scheme") },
     ["x-gate-authority"] = { txn:get_var("txn.authority") },
@@ -18,6 +20,8 @@ local function question(txn)
     ["x-gate-query"] = { txn.sf:query() or "" },
     ["x-gate-method"] = { txn.sf:method() },
     ["x-gate-own"] = { txn:get_var("txn.own") and "1" or "0" },
+    -- Where to is known here, by maps that are up to date: all that is asked is whether.
+    ["x-gate-awake"] = { txn:get_var("txn.sure") and "1" or "0" },
     ["x-gate-upgrade"] = { txn.sf:req_fhdr("upgrade") or "" },
     -- Keys themselves stay here: the provider knows them by their SHA-256.
     ["x-gate-program"] = { txn:get_var("txn.program") and "1" or "0" },
@@ -40,18 +44,31 @@ local function pass_on(txn, answer)
   txn:done(reply)
 end
 
-local function decide(txn)
-  if asking >= limit then return end
+-- nil: no answer, or none of the provider's.
+local function ask(txn, held_ms)
+  if asking >= limit then return nil end
   asking = asking + 1
   local ok, answer = pcall(function()
-    return core.httpclient():get { url = url, timeout = 15000, headers = question(txn) }
+    -- It tries again three times by itself where no answer comes: 16 s at most.
+    return core.httpclient():get { url = url, timeout = 4000, headers = question(txn, held_ms) }
   end)
   asking = asking - 1
   if not ok then core.Alert("decide: " .. tostring(answer)) end
-  if not ok or answer == nil or type(answer.status) ~= "number" then return end
+  if not ok or answer == nil or type(answer.status) ~= "number" then return nil end
+  return answer.headers["x-gate-decided"] and answer -- else the proxy's own error page, or some other server's
+end
+
+local function decide(txn)
+  local answer = ask(txn, 0)
+  if answer and answer.headers["x-gate-hold"] then answer = hold(txn, answer, ask) end
+  if not answer then return end
   local first = function(name) local values = answer.headers[name]; return values and values[0] end
-  if first("x-gate-decided") == nil then return end -- the proxy's own error page, or some other server's
   if answer.status == 204 then
+    if first("x-gate-as-known") and txn:get_var("txn.sure") then
+      for _, var in ipairs { "sub", "email", "role", "ownkey" } do txn:unset_var("txn." .. var) end
+      txn:set_var("txn.verdict", 200)
+      return
+    end
     local up = first("x-gate-upstream")
     if up == nil then return end
     txn:set_var("txn.up", up)

@@ -1,4 +1,5 @@
-"""The decision endpoint: what the proxy cannot decide by itself. Raw ASGI, apart from Django's middleware.
+"""The decision endpoint: what the proxy cannot decide by itself. Raw ASGI, apart from Django's middleware. Beside it, waking
+a data server, for which the proxy has decided by itself that whoever asks may use it.
 
 It is reached on an inner address, needs the gate's secret, and answers nobody else.
 """
@@ -6,25 +7,28 @@ It is reached on an inner address, needs the gate's secret, and answers nobody e
 import asyncio
 import hmac
 import logging
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import close_old_connections
 
 from provider.gate.asking import Answer, Ask, from_headers
-from provider.gate.verdicts import decide
+from provider.gate.verdicts import decide, refuse
+from provider.gate.warm import WARM, follow
+from tenants.services import data_sleep
 
 log = logging.getLogger(__name__)
 
-PATH = "/gate/decide"
-# A browser gets a page that asks again; a program has nothing to do but wait. Below the 15 s that the proxy waits.
-HOLD_BROWSER_S, HOLD_PROGRAM_S, HOLD_STEP_S = 2.0, 8.0, 0.2
+PATH, ROUSE_PATH = "/gate/decide", "/gate/rouse"
+PATHS = (PATH, ROUSE_PATH)
+_AS_KNOWN = Answer(204, (("x-gate-as-known", "1"),))
 _threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="decide")
 
 Scope = dict[str, Any]
+T = TypeVar("T")
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
@@ -34,8 +38,12 @@ async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
     if not hmac.compare_digest(headers.get("x-gate-secret", "").encode(), settings.GATE_SECRET.encode()):
         await _send(send, Answer(404))
         return
+    follow()
     try:
-        answer = await _held(from_headers(headers))
+        if scope["path"] == ROUSE_PATH:
+            answer = await _in_thread(_rouse, headers["x-gate-project"])
+        else:
+            answer = await _decided(from_headers(headers))
     except Exception:
         # Whatever goes wrong, the proxy must not take it for a yes.
         log.exception("decision_failed host=%s", headers.get("x-gate-authority", ""))
@@ -43,21 +51,35 @@ async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
     await _send(send, answer)
 
 
-async def _held(ask: Ask) -> Answer:
-    """The answer, or a better one if it comes within the time that this client can be kept waiting."""
-    loop = asyncio.get_running_loop()
-    deadline = time.monotonic() + (HOLD_BROWSER_S if ask.wants_page else HOLD_PROGRAM_S)
-    while True:
-        answer = await loop.run_in_executor(_threads, _in_thread, ask)
-        if not answer.hold or time.monotonic() + HOLD_STEP_S > deadline:
-            return answer
-        await asyncio.sleep(HOLD_STEP_S)
+async def _decided(ask: Ask) -> Answer:
+    public = WARM.is_public(ask)
+    if public is None:
+        return await _in_thread(_decide, ask)
+    # Anyone may have it, or only those whom the sign-in will tell: upstream and mount are as the proxy has them.
+    return _AS_KNOWN if public else refuse(ask)
 
 
-def _in_thread(ask: Ask) -> Answer:
+async def _in_thread(answer: Callable[[T], Answer], asked: T) -> Answer:
+    return await asyncio.get_running_loop().run_in_executor(_threads, answer, asked)
+
+
+def _decide(ask: Ask) -> Answer:
+    with _own_connection():
+        return decide(ask)
+
+
+def _rouse(project: str) -> Answer:
+    with _own_connection():
+        data_sleep.rouse_for(project)
+    return Answer(204)
+
+
+@contextmanager
+def _own_connection() -> Iterator[None]:
+    """Of this thread; kept, unless it is broken or too old."""
     close_old_connections()
     try:
-        return decide(ask)
+        yield
     finally:
         close_old_connections()
 
@@ -66,6 +88,8 @@ async def _send(send: Send, answer: Answer) -> None:
     body = answer.body.encode()
     headers = [(name.encode("latin-1"), value.encode()) for name, value in answer.headers]
     headers.append((b"x-gate-decided", b"1"))  # so that no other server's answer is taken for one of ours
+    if answer.hold_ms:
+        headers.append((b"x-gate-hold", str(answer.hold_ms).encode()))
     if answer.status != 204:
         # Without it the proxy's client waits for the end of the connection.
         headers.append((b"content-length", str(len(body)).encode()))

@@ -8,13 +8,18 @@ from psycopg import Connection, IsolationLevel
 # The entries of one instance, or of one cloud's data, in the proxy's maps, as (map, key, value).
 Placement = frozenset[tuple[str, str, str]]
 PLACED = (
-    *("upstreams", "mounts", "hosts"),
+    *("upstreams", "waking", "mounts", "hosts"),
+    "classes",  # feed_limits
     *("data", "own", "sign", "fresh", "datakeys"),  # feed_data
     *("appkeys", "calls", "guests"),  # feed_access
 )
 
 # An instance that is being updated answers for as long as its old processes do.
 _OPEN_STATES = ["running", "updating"]
+# Files are served also while its processes are not there.
+_FILES_STATES = [*_OPEN_STATES, "asleep", "waking"]
+# Its new process may be tried before the cluster calls it ready.
+_COMING_STATES = ["installing", "updating", "waking"]
 
 # What has an address: in this gate's cell, and not in a cloud that closes.
 _HOSTS = """
@@ -23,7 +28,8 @@ WHERE i.state <> 'removed' AND c.cell_id = %(cell)s AND c.state NOT IN ('closing
   AND (%(ids)s::text[] IS NULL OR i.id = ANY(%(ids)s))
 """
 _MICROS = """
-SELECT m.instance_id, m.mount, m.upstream, m.serve, i.state = ANY(%(open)s) AS is_open
+SELECT m.instance_id, m.mount, m.upstream, m.candidate, m.serve, i.state,
+  EXISTS (SELECT 1 FROM tenants_drain d WHERE d.subject = i.id) AS is_draining
 FROM tenants_instancemicro m JOIN tenants_instance i ON i.id = m.instance_id JOIN tenants_cloud c ON c.id = i.cloud_id
 WHERE i.state <> 'removed' AND c.cell_id = %(cell)s AND c.state NOT IN ('closing', 'closed')
   AND (%(ids)s::text[] IS NULL OR i.id = ANY(%(ids)s))
@@ -86,14 +92,17 @@ def load_placements(connection: Connection, cell: str, ids: list[str] | None) ->
     found: dict[str, set[tuple[str, str, str]]] = {}
     for host, instance_id in connection.execute(_HOSTS, {"cell": cell, "ids": ids}).fetchall():
         found[instance_id] = {("hosts", host, instance_id)}
-    micros = connection.execute(_MICROS, {"cell": cell, "ids": ids, "open": _OPEN_STATES}).fetchall()
-    for instance_id, mount, upstream, serve, is_open in micros:
+    micros = connection.execute(_MICROS, {"cell": cell, "ids": ids}).fetchall()
+    for instance_id, mount, upstream, candidate, serve, state, is_draining in micros:
         entries = found.setdefault(instance_id, set())
         place = f"{instance_id}/{mount}"
         if mount:
             entries.add(("mounts", place, "1"))
+        is_open = state in _FILES_STATES if serve else state in _OPEN_STATES and not is_draining
         if is_open and (where := upstream_of(upstream, serve)):
             entries.add(("upstreams", place, where))
+        if candidate and not upstream and state in _COMING_STATES:
+            entries.add(("waking", place, candidate))
     return {instance_id: frozenset(entries) for instance_id, entries in found.items()}
 
 
@@ -122,6 +131,11 @@ def changes(connection: Connection, cursor: Cursor) -> tuple[Changes, Cursor]:
     mark = settled if len(rows) < LIMIT else cursor.txid
     seen = cursor.seen | {row[0]: row[1] for row in rows}
     return found, Cursor(mark, {change: txid for change, txid in seen.items() if txid >= mark})
+
+
+def settled(connection: Connection) -> Cursor:
+    """From here on. What is read after it may be newer than the cursor, never older."""
+    return Cursor(_settled(connection))
 
 
 def _settled(connection: Connection) -> int:

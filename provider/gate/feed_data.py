@@ -7,9 +7,11 @@ from psycopg import Connection
 from provider.gate.feed import Placement
 from tenants.data_secrets import cloud_secrets
 
-# Of this gate's cell, in clouds that are open. is_known: the data server has heard of the collection as it is.
+# Of this gate's cell, in clouds that are open. is_open: the data server has heard of the collection as it is, and is not
+# about to fall asleep. is_known: it has heard of the key.
 _COLLECTIONS = """
-SELECT k.cloud_id, k.project_id, k.instance_id, k.key_sha256, s.upstream, k.generation <= s.observed_generation AS is_known
+SELECT k.cloud_id, k.project_id, k.instance_id, k.key_sha256, s.upstream, k.generation <= s.observed_generation
+  AND NOT EXISTS (SELECT 1 FROM tenants_drain d WHERE d.subject = s.id) AS is_open
 FROM tenants_collection k
 JOIN tenants_cloud c ON c.id = k.cloud_id JOIN tenants_dataserver s ON s.cloud_id = c.id
 WHERE k.state = 'active' AND c.cell_id = %(cell)s AND c.state = 'active'
@@ -32,13 +34,11 @@ def load(connection: Connection, cell: str, root: str, cloud_ids: list[str] | No
     """
     asked = {"cell": cell, "ids": cloud_ids}
     found: dict[str, set[tuple[str, str, str]]] = {}
-    for cloud_id, project, instance_id, sha256, upstream, is_known in connection.execute(
-        _COLLECTIONS, asked
-    ).fetchall():
+    for cloud_id, project, instance_id, sha256, upstream, is_open in connection.execute(_COLLECTIONS, asked).fetchall():
         entries = found.setdefault(cloud_id, set())
         secret = cloud_secrets(root, cloud_id).gate
         entries.add(("sign", project, base64.b64encode(secret).decode()))
-        if upstream and is_known:
+        if upstream and is_open:
             entries.add(("data", project, upstream))
         if instance_id:
             entries |= {("own", instance_id, project), ("datakeys", sha256, project)}

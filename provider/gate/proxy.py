@@ -4,6 +4,7 @@ Kept maps are compared with what they should be, not remembered: a proxy that wa
 """
 
 import socket
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 # A command and its payload must fit into one buffer of the proxy (16 KiB).
 CHUNK_BYTES = 12_000
 TIMEOUT_S = 5.0
+# As haproxy.cfg.template says of the table per_instance.
+EXPIRE_MS = 24 * 3600 * 1000
 
 
 class ProxyUnavailable(Exception):
@@ -24,6 +27,15 @@ class Entry:
     ref: str
     key: str
     value: str
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Of a stick table. open: requests and streams that count under it now; used_at: the last touch, epoch seconds."""
+
+    key: str
+    open: int
+    used_at: float
 
 
 @dataclass(frozen=True)
@@ -66,6 +78,15 @@ class Proxy:
         if "not found" in self._command(f"set map {self._map('state')} {key} {value}"):
             self._change(f"add map {self._map('state')} {key} {value}")
 
+    def counted(self, table: str, key: str = "") -> list[Counted]:
+        """Of one key, or of all."""
+        answer, now = self._command(f"show table {table}" + (f" key {key}" if key else "")), time.time()
+        if key and not answer.strip():
+            return []  # never asked for, or not for a day
+        if not answer.startswith("# table"):
+            raise ProxyUnavailable(" ".join(answer.split())[:200] or "no answer about a table")
+        return [_counted(line, now) for line in answer.splitlines() if line.startswith("0x")]
+
     def _map(self, name: str) -> Path:
         return self.folder / f"{name}.map"
 
@@ -88,6 +109,13 @@ class Proxy:
 def _received(connection: socket.socket) -> Iterator[bytes]:
     while data := connection.recv(1 << 18):
         yield data
+
+
+def _counted(line: str, now: float) -> Counted:
+    """`0x…: key=… use=0 exp=86399000 http_req_cnt=1 …`; an entry expires so long after its last touch."""
+    values = dict(word.split("=", 1) for word in line.split()[1:] if "=" in word)
+    age_s = (EXPIRE_MS - int(values["exp"])) / 1000
+    return Counted(values["key"], int(values["conn_cur"]), now - age_s)
 
 
 def _three(line: str) -> tuple[str, str, str]:

@@ -6,21 +6,23 @@ import time
 from dataclasses import dataclass, replace
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from apps_catalog.public_routes import canonical_path, matches_public
-from provider.gate import pages, signin
+from provider.gate import pages, signin, waking
 from provider.gate.appsession import AppSession, cookie_name, parse_keys, verify
 from provider.gate.asking import ASSETS, CALLBACK, Answer, Ask, say, set_cookie, sha256
 from provider.gate.feed import upstream_of
+from provider.gate.routing import split
+from provider.gate.warm import WARM
 from tenants.data_secrets import calls_key
-from tenants.models import AppKey, Instance, InstanceMicro, RevokedSession
+from tenants.errors import Conflict, QuotaExceeded
+from tenants.models import AppKey, Drain, Instance, InstanceMicro, RevokedSession
 from tenants.states import DARK, InstanceState
 
 _OPEN = (InstanceState.RUNNING, InstanceState.UPDATING)
-_COMING = (InstanceState.INSTALLING, InstanceState.WAKING, InstanceState.UPDATING, InstanceState.RUNNING)
-_RESERVED = re.compile(r"/+__space(?![a-z0-9_-])", re.IGNORECASE)
+_FILES = (*_OPEN, InstanceState.ASLEEP, InstanceState.WAKING)  # served without any process
 # Marks a browser whose doubled cookies were cleared a moment ago: a second time in a row is not answered by a redirect.
 TIDIED = "freehold_tidy"
 TIDIED_S = 60
@@ -35,10 +37,17 @@ class Route:
 
 
 def decide(ask: Ask) -> Answer:
-    """What to do with a request. Reads the database, changes nothing but a sign-in code that is used up."""
+    """What to do with a request. Changes nothing but a sign-in code that is used up, and wakes what whoever asks may enter.
+
+    Falling asleep relies on it: whoever is let through while a drain is there ends the drain, so no answer of this kind
+    may come out of a cache (tenants/services/sleeping.py). What warm.py remembers leads nowhere but where the proxy's own
+    map does, as for the signed-in.
+    """
+    epoch = WARM.epoch
     instance = (
         Instance.objects.select_related("cloud__owner")
         .prefetch_related("micros")
+        .annotate(is_draining=Exists(Drain.objects.filter(subject=OuterRef("pk"))))
         .filter(host=ask.host)
         .exclude(state=InstanceState.REMOVED)
         .exclude(cloud__state__in=DARK)
@@ -46,6 +55,7 @@ def decide(ask: Ask) -> Answer:
     )
     if instance is None:
         return say(ask, 404, "Not found", pages.FIXED["unknown"])
+    WARM.learn(epoch, ask.host, instance.id, {m.mount: tuple(m.public_routes) for m in instance.micros.all()})
     if ask.path == CALLBACK:
         return signin.finish(ask, instance)
     if len(ask.cookies(cookie_name(ask.scheme))) > 1:
@@ -55,9 +65,10 @@ def decide(ask: Ask) -> Answer:
         return Answer(204, (("x-gate-upstream", "assets"),))  # the proxy knows where to
     own = _is_own_key(ask, instance)
     if session is None and not _is_public(route) and not own and not _is_keyed(ask, instance, route):
-        return _refuse(ask)
+        return refuse(ask)
     answer = _reach(ask, instance, route, session)
-    return answer.also(("x-gate-own-key", "1")) if own and answer.status == 204 else answer
+    goes_on = answer.status == 204 or answer.hold_ms
+    return answer.also(("x-gate-own-key", "1")) if own and goes_on else answer
 
 
 def _session(ask: Ask, instance: Instance) -> AppSession | None:
@@ -92,9 +103,8 @@ def _is_keyed(ask: Ask, instance: Instance, route: Route) -> bool:
 def _route(ask: Ask, instance: Instance) -> Route:
     """By the first path segment as it was spelt, stripped; else the primary. The proxy does the same by its maps."""
     micros = {micro.mount: micro for micro in instance.micros.all()}
-    segment, _, rest = ask.path[1:].partition("/")
-    micro, path = (micros[segment], f"/{rest}") if segment and segment in micros else (micros.get(""), ask.path)
-    return Route(None, path) if _RESERVED.match(path) else Route(micro, path)
+    mount, path = split(ask.path, micros)
+    return Route(None if mount is None else micros.get(mount), path)
 
 
 def _is_public(route: Route) -> bool:
@@ -105,7 +115,7 @@ def _is_public(route: Route) -> bool:
     return path is not None and matches_public(route.micro.public_routes, path)
 
 
-def _refuse(ask: Ask) -> Answer:
+def refuse(ask: Ask) -> Answer:
     if ask.may_sign_in:
         return signin.begin(ask)
     return say(ask, 401, "Unauthorized", pages.page("Sign in first", "Open this app by itself to sign in."))
@@ -145,39 +155,27 @@ def _clearing(ask: Ask) -> list[tuple[str, str]]:
 
 
 def _reach(ask: Ask, instance: Instance, route: Route, session: AppSession | None) -> Answer:
-    micro = route.micro
+    micro, is_owner = route.micro, session is not None and session.role == signin.OWNER
     if micro is None:
         return say(ask, 404, "Not found", pages.FIXED["unknown"])
+    if micro.serve and instance.state in _FILES:
+        return Answer(204, (("x-gate-upstream", upstream_of("", micro.serve)), *_as_whom(micro, session)))
+    try:
+        state = waking.awake(instance)
+    except (QuotaExceeded, Conflict) as refusal:
+        return waking.refused(ask, instance, refusal, is_owner=is_owner).also(*_as_whom(micro, session))
+    if state != instance.state or getattr(instance, "is_draining", False):
+        micro.refresh_from_db(fields=["upstream"])  # as it is after the waking, or after it was kept awake
     where = upstream_of(micro.upstream, micro.serve)
-    if instance.state not in _OPEN or not where:
-        return _not_open(ask, instance, session)
-    headers = [("x-gate-upstream", where)]
-    if micro.mount:
-        headers.append(("x-gate-mount", micro.mount))
+    if state in _OPEN and where:
+        return Answer(204, (("x-gate-upstream", where), *_as_whom(micro, session)))
+    answer = waking.not_open(ask, instance, state, known=session is not None, is_owner=is_owner)
+    return answer.also(*_as_whom(micro, session)) if answer.hold_ms else answer
+
+
+def _as_whom(micro: InstanceMicro, session: AppSession | None) -> list[tuple[str, str]]:
+    """What the proxy must know of a request that goes on, or is held until it can."""
+    headers = [("x-gate-mount", micro.mount)] if micro.mount else []
     if session:
         headers += [("x-gate-user", session.sub), ("x-gate-email", session.email), ("x-gate-role", session.role)]
-    return Answer(204, tuple(headers))
-
-
-def _not_open(ask: Ask, instance: Instance, session: AppSession | None) -> Answer:
-    """Why nothing answers, and what to do; the owner alone is told the reason and led to the instance's page."""
-    console = f"{ask.scheme}://{settings.CONSOLE_HOST}{ask.port}/instances/{instance.id}/"
-    link = (console, "Open its page in the console") if session and session.role == signin.OWNER else None
-    if instance.state in _COMING:
-        page = pages.page(
-            "Your app is starting" if session else "This app is starting",
-            "It will be here in a moment. This page asks again by itself.",
-            link=link,
-            again_s=2,
-        )
-        held = say(ask, 503, "Starting", page).also(("retry-after", "2"))
-        return Answer(held.status, held.headers, held.body, hold=True)
-    if instance.state == InstanceState.FAILED:
-        reason = (instance.state_reason,) if link and instance.state_reason else ()
-        advice = "Its page in the console has the logs and a Retry button." if link else "Its owner can restart it."
-        page = pages.page("This app could not be started", *reason, advice, link=link)
-        return say(ask, 503, "Failed", page).also(("retry-after", "30"))
-    if instance.state == InstanceState.REMOVING:
-        return say(ask, 404, "Not found", pages.page("This app is being removed", "It will not come back.", link=link))
-    page = pages.page("This app is stopped", "Its owner can start it from its page in the console.", link=link)
-    return say(ask, 503, "Stopped", page).also(("retry-after", "30"))
+    return headers

@@ -29,7 +29,7 @@ from tenants.api.shapes import (
 )
 from tenants.errors import Refused
 from tenants.models import Operation, User
-from tenants.services import instances, quota
+from tenants.services import instances, quota, sleeping
 from tenants.services.idempotency import Answer
 from tenants.sizes import Size
 
@@ -77,14 +77,19 @@ class OneInstance(Endpoint):
         parameters=[KEY],
     )
     def patch(self, request: Request, instance_id: str) -> Response:
-        """Another alias (the address stays), automatic updates or not, or other settings, which restart it: then 202
-        with an operation. Settings that are left out keep their values; null takes one back to the app's default."""
+        """Another alias (the address stays), automatic updates or not, another idle time, or other settings, which
+        restart it: then 202 with an operation. Settings that are left out keep their values; null takes one back to the
+        app's default."""
         user = person(request)
         instance = access.instance_for(user, instance_id)
         changes = self.body(request, InstanceChanges)
 
+        @transaction.atomic
         def act() -> Answer:
-            changed, operation = instances.change_instance(user, instance, **changes)
+            others = {name: value for name, value in changes.items() if name != "sleep_after_s"}
+            if "sleep_after_s" in changes:
+                sleeping.choose_sleep_after(instance, changes["sleep_after_s"])
+            changed, operation = instances.change_instance(user, instance, **others)
             body = {**instance_document(changed), "operation": operation.pk if operation else None}
             return Answer(202 if operation else 200, body)
 
@@ -123,6 +128,38 @@ class Restart(Endpoint):
         user = person(request)
         instance = access.instance_for(user, instance_id)
         return self.once(request, lambda: accepted(user, instances.restart_instance(user, instance)))
+
+
+class Sleep(Endpoint):
+    area = "instances"
+
+    @extend_schema(
+        operation_id="instances_sleep",
+        request=None,
+        responses={202: OperationShape, **errors(404, 409)},
+        parameters=[KEY],
+    )
+    def post(self, request: Request, instance_id: str) -> Response:
+        """Stop it until somebody needs it. What is open may end first; the operation fails where that takes too long."""
+        user = person(request)
+        instance = access.instance_for(user, instance_id)
+        return self.once(request, lambda: accepted(user, sleeping.sleep_now(user, instance)))
+
+
+class Wake(Endpoint):
+    area = "instances"
+
+    @extend_schema(
+        operation_id="instances_wake",
+        request=None,
+        responses={202: OperationShape, **errors(404, 409, 422)},
+        parameters=[KEY],
+    )
+    def post(self, request: Request, instance_id: str) -> Response:
+        """Start it again. In a full cloud the longest idle make room for it; 422 where none of them may."""
+        user = person(request)
+        instance = access.instance_for(user, instance_id)
+        return self.once(request, lambda: accepted(user, sleeping.wake_now(user, instance)))
 
 
 class Operations(Endpoint):

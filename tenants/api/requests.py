@@ -95,11 +95,13 @@ class Invited(Strict):
 
 
 class InstanceChanges(Strict):
-    """config: settings to change; null takes one back to the app's default."""
+    """config: settings to change; null takes one back to the app's default. sleep_after_s: idle seconds after which it
+    falls asleep; null as the plan says, 0 never."""
 
     alias = serializers.CharField(max_length=63, required=False)
     config = _texts(clearable=True)
     auto_update = serializers.BooleanField(required=False)
+    sleep_after_s = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=30 * 24 * 3600)
 
 
 class UpdateWish(Strict):

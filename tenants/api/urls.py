@@ -35,6 +35,8 @@ urlpatterns = [
     path("instances/", instances.Instances.as_view()),
     path("instances/<slug:instance_id>/", instances.OneInstance.as_view()),
     path("instances/<slug:instance_id>/restart/", instances.Restart.as_view()),
+    path("instances/<slug:instance_id>/sleep/", instances.Sleep.as_view()),
+    path("instances/<slug:instance_id>/wake/", instances.Wake.as_view()),
     path("instances/<slug:instance_id>/config/", updates.Config.as_view()),
     path("instances/<slug:instance_id>/update/", updates.Update.as_view()),
     path("instances/<slug:instance_id>/rollback/", updates.Rollback.as_view()),

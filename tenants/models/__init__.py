@@ -8,6 +8,7 @@ from tenants.models.operations import Event, Operation, OperationKind, Operation
 from tenants.models.people import RetiredHandle, User
 from tenants.models.plans import Allowance, Interval, Override, Plan, Quota, RateClass
 from tenants.models.sharing import AppKey, Share
+from tenants.models.sleeping import Drain, DrainAnswer, Gate
 from tenants.models.transfers import Export, Import
 from tenants.models.usage import BUILDS, MeterReading, UsageCount, UsageEvent, UsageHour, UsageMonth
 
@@ -25,8 +26,11 @@ __all__ = [
     "Collection",
     "DataKey",
     "DataServer",
+    "Drain",
+    "DrainAnswer",
     "Event",
     "Export",
+    "Gate",
     "GateChange",
     "GateChangeKind",
     "IdempotencyRecord",

@@ -28,6 +28,7 @@ class DataServer(models.Model):
 
     generation grows with every change of what it must know: collections, keys, instances, the quota.
     Observed: observed_generation, program (digest of what runs), state, state_reason, upstream ("address:port" or "").
+    awake: whether it is wanted to run; used_at: the last request from outside of apps, or work of the provider's own.
     retry_at: when it is tried again after it failed. told_percent: what its owner was last told about its being full.
     """
 
@@ -35,6 +36,8 @@ class DataServer(models.Model):
     cloud = models.OneToOneField(Cloud, on_delete=models.PROTECT, related_name="data_server")
     generation = models.PositiveBigIntegerField(default=1)
     observed_generation = models.PositiveBigIntegerField(default=0)
+    awake = models.BooleanField(default=True)
+    used_at = models.DateTimeField(null=True, blank=True)
     program = models.CharField(max_length=80, blank=True)
     state = models.CharField(max_length=20, choices=DataServerState.choices, default=DataServerState.STARTING)
     state_reason = models.TextField(blank=True)

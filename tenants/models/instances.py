@@ -23,6 +23,7 @@ class Wanted(models.TextChoices):
     """What its owner wants of an instance; what it is doing about it is `state`."""
 
     RUNNING = "running"
+    ASLEEP = "asleep"  # nobody uses it; the next request, or its owner, wants it running again
     STOPPED = "stopped"
     REMOVED = "removed"
 
@@ -51,6 +52,8 @@ class Instance(models.Model):
     Observed: observed_generation, state, state_reason, log_tail and the micros' columns; written by reconciliation only.
     calls_version: of the key that its micros call each other with; a higher one ends the old key.
     cpu_millis, memory_mib, storage_mib: what it takes of the quota, fixed when it is installed or updated.
+    sleep_after_s: idle seconds after which it falls asleep; None: as the plan says, 0: never. last_used_at: the last
+    request as the gates' tables show it, some seconds late. awake_since: when it last began to be, or to become, awake.
     """
 
     id = models.CharField(primary_key=True, max_length=40, default=new_instance_id, editable=False)
@@ -86,6 +89,7 @@ class Instance(models.Model):
     retries = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
+    awake_since = models.DateTimeField(null=True, blank=True)
     removed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -100,6 +104,8 @@ class Instance(models.Model):
             ),
             # The sweep: instances that the cluster refused, when it is time to ask again.
             models.Index(fields=["retry_at"], name="instance_refused", condition=models.Q(retry_at__isnull=False)),
+            # Who may have been idle for long enough.
+            models.Index(fields=["last_used_at"], name="instance_awake", condition=models.Q(state="running")),
             # Automatic updates: who is to be brought to an app's newest release.
             models.Index(fields=["app"], name="instance_auto_update", condition=models.Q(auto_update=True)),
         ]
@@ -118,8 +124,10 @@ class Instance(models.Model):
 class InstanceMicro(models.Model):
     """One micro of an instance. mount is "" for the primary, else the first path segment that leads to it.
 
-    upstream: "address:port" while it accepts connections, else "". For static micros `serve` is
-    "<artifact>/<folder inside it>" and there is no upstream. takes_keys: programs may be given keys to its private paths.
+    upstream: "address:port" while it accepts connections, else "". candidate: where its process will be found while it
+    starts, before the cluster calls it ready; only for whoever tries first whether anything listens. For static micros
+    `serve` is "<artifact>/<folder inside it>" and there is no upstream. takes_keys: programs may be given keys to its
+    private paths.
     """
 
     instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="micros")
@@ -132,6 +140,7 @@ class InstanceMicro(models.Model):
     serve = models.CharField(max_length=400, blank=True)
     phase = models.CharField(max_length=12, default="pending")
     upstream = models.CharField(max_length=64, blank=True)
+    candidate = models.CharField(max_length=64, blank=True)
 
     class Meta:
         ordering: ClassVar = ["mount"]

@@ -26,6 +26,8 @@ class OperationKind(models.TextChoices):
     RESTART = "restart"
     UPDATE = "update"
     ROLLBACK = "rollback"
+    SLEEP = "sleep"
+    WAKE = "wake"
     REMOVE = "remove"
     BUILD = "build"
     EXPORT = "export"

@@ -47,8 +47,9 @@ class Quota:
 class Allowance:
     """All that a cloud may have: its plan, with what operators overruled.
 
-    builds: at the same time. sleep_after_s: an app without requests sleeps after so long, at the latest; None: only if
-    its owner wants that. backups_kept: of each collection. traffic_bytes: in a calendar month (UTC), None without limit.
+    builds: at the same time. sleep_after_s: an app without requests sleeps after so long, unless its owner says something
+    else of it; None: only if its owner wants that. backups_kept: of each collection. traffic_bytes: in a calendar month
+    (UTC), None without limit.
     """
 
     quota: Quota
@@ -108,7 +109,7 @@ class Plan(models.Model):
         null=True,
         blank=True,
         validators=_within("sleep_after_s"),
-        help_text="Seconds without requests after which an app sleeps, at the latest. Empty: never by itself.",
+        help_text="Seconds without requests after which an app sleeps, unless its owner chose. Empty: never by itself.",
     )
     domains = models.PositiveIntegerField(default=20, validators=_within("domains"), help_text="Domains of one's own.")
     backups_kept = models.PositiveIntegerField(

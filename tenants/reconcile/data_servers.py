@@ -43,7 +43,7 @@ def unsettled() -> "QuerySet[DataServer]":
     """What the sweep must look at: behind, due for another try, another program, or not as its cloud's state wants it."""
     behind = Q(observed_generation__lt=F("generation")) & ~Q(state=DataServerState.FAILED)
     again = Q(state=DataServerState.FAILED, retry_at__lte=timezone.now())
-    wrong = Q(cloud__state=CloudState.ACTIVE, state=DataServerState.STOPPED)
+    wrong = Q(cloud__state=CloudState.ACTIVE, awake=True, state=DataServerState.STOPPED)
     wrong |= ~Q(cloud__state=CloudState.ACTIVE) & ~Q(state=DataServerState.STOPPED)
     if program() is None:  # nothing can be started; what never ran and is not to run is over
         behind &= ~Q(cloud__state=CloudState.ACTIVE)

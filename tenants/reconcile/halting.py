@@ -1,12 +1,13 @@
-"""Stopping what belongs to a cloud that closes. It can be brought up again until the cloud is erased."""
+"""No process may be there: of what belongs to a cloud that closes, which can be brought up again until the cloud is erased,
+and of what is asleep."""
 
 from django.db import transaction
 
 from k8s.errors import NotFound
 from k8s.specs import InstanceSpec, InstanceStatus, MicroKind, MicroPhase
-from tenants import feed
+from tenants import feed, steps
 from tenants.live import announce
-from tenants.models import Instance
+from tenants.models import Instance, Operation
 from tenants.reconcile import cluster
 from tenants.reconcile.specs import instance_spec
 from tenants.states import InstanceState, move
@@ -14,15 +15,27 @@ from tenants.states import InstanceState, move
 
 def halt(instance: Instance) -> None:
     """No process of it may stay. Never makes a namespace: it may be on its way out."""
+    if _is_over(instance):
+        _ended(instance, InstanceState.STOPPED, None)
+
+
+def rest(instance: Instance, operation: Operation | None, altered: bool) -> None:
+    """What is asleep has no process, and costs a look at nothing while no event says that something moved."""
+    settled = instance.state == InstanceState.ASLEEP and instance.observed_generation == instance.generation
+    if settled and operation is None and not altered:
+        return
+    steps.start(operation, "stop")
+    if _is_over(instance):
+        _ended(instance, InstanceState.ASLEEP, operation)
+
+
+def _is_over(instance: Instance) -> bool:
     spec, there = instance_spec(instance), cluster.of(instance.cloud.cell_id)
-    status = None
     try:
         there.apply_instance(spec)
-        status = there.observe(instance.cloud_id, instance.pk)
+        return _is_still(spec, there.observe(instance.cloud_id, instance.pk))
     except NotFound:
-        pass  # nothing of it is there
-    if status is None or _is_still(spec, status):
-        _stopped(instance)
+        return True  # nothing of it is there
 
 
 def _is_still(spec: InstanceSpec, status: InstanceStatus) -> bool:
@@ -33,14 +46,15 @@ def _is_still(spec: InstanceSpec, status: InstanceStatus) -> bool:
 
 
 @transaction.atomic
-def _stopped(instance: Instance) -> None:
+def _ended(instance: Instance, state: InstanceState, operation: Operation | None) -> None:
     row = Instance.objects.select_for_update(no_key=True).get(pk=instance.pk)
     if row.generation != instance.generation or row.wanted != instance.wanted:
         return
-    if row.state == InstanceState.STOPPED:
+    if row.state == state:
         Instance.objects.filter(pk=row.pk).update(observed_generation=row.generation)
     else:
-        move(row, InstanceState.STOPPED, state_reason="", observed_generation=row.generation)
-    row.micros.update(phase=MicroPhase.STOPPED, upstream="")
+        move(row, state, state_reason="", observed_generation=row.generation)
+    row.micros.update(phase=MicroPhase.STOPPED, upstream="", candidate="")
+    steps.succeed(operation)
     feed.changed(row.pk)
     announce(row.cloud_id, row.pk)

@@ -5,6 +5,7 @@ safe to repeat, and what they led to is read from the cluster again and never re
 """
 
 import logging
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
@@ -22,6 +23,7 @@ from tenants.states import CloudState, InstanceState, move
 
 log = logging.getLogger(__name__)
 LOG_TAIL_LIMIT = 8_000
+WAKING_LIMIT = timedelta(minutes=2)
 
 
 def reconcile(instance_id: str, *, altered: bool = False) -> bool:
@@ -37,12 +39,14 @@ def _reconcile(instance_id: str, altered: bool) -> bool:
     instance = Instance.objects.select_related("cloud__plan", "revision", "release").filter(pk=instance_id).first()
     if instance is None or instance.state == InstanceState.REMOVED:
         return True
-    operation = steps.current(instance=instance)
+    operation = _operation(instance)
     if not steps.is_due(operation):
         return not altered
     try:
         if instance.wanted == Wanted.REMOVED:
             _remove(instance, operation)
+        elif instance.cloud.state == CloudState.ACTIVE and instance.wanted == Wanted.ASLEEP:
+            halting.rest(instance, operation, altered)
         elif instance.cloud.state == CloudState.ACTIVE:
             _run(instance, operation, altered)
         elif instance.cloud.state == CloudState.CLOSING:
@@ -55,6 +59,15 @@ def _reconcile(instance_id: str, altered: bool) -> bool:
     except ValueError as error:
         _give_up(instance, operation, str(error), by_cluster=False)
     return True
+
+
+def _operation(instance: Instance) -> Operation | None:
+    """The newest that is not over, if it waits for the cluster: falling asleep begins at the gates, waking with room."""
+    operation = steps.current(instance=instance)
+    if operation is None or operation.kind not in (OperationKind.SLEEP, OperationKind.WAKE):
+        return operation
+    wanted = Wanted.ASLEEP if operation.kind == OperationKind.SLEEP else Wanted.RUNNING
+    return operation if instance.wanted == wanted else None
 
 
 def _run(instance: Instance, operation: Operation | None, altered: bool) -> None:
@@ -154,10 +167,11 @@ def _write_micros(row: Instance, status: InstanceStatus) -> bool:
     for micro in row.micros.all():
         if micro.name not in seen:
             continue
-        phase, upstream = str(seen[micro.name].phase), seen[micro.name].upstream or ""
-        if (micro.phase, micro.upstream) != (phase, upstream):
-            micro.phase, micro.upstream = phase, upstream
-            micro.save(update_fields=["phase", "upstream"])
+        now = seen[micro.name]
+        face = str(now.phase), now.upstream or "", now.candidate or ""
+        if (micro.phase, micro.upstream, micro.candidate) != face:
+            micro.phase, micro.upstream, micro.candidate = face
+            micro.save(update_fields=["phase", "upstream", "candidate"])
             differs = True
     return differs
 
@@ -167,7 +181,7 @@ def _running(row: Instance, operation: Operation | None) -> bool:
     if row.state != InstanceState.RUNNING:
         log_tail = row.log_tail if row.update_error else ""  # that of the update which failed
         changes: dict[str, Any] = {"state_reason": "", "log_tail": log_tail, "reverts": False}
-        changes |= {"retry_at": None, "retries": 0}
+        changes |= {"retry_at": None, "retries": 0, "awake_since": timezone.now()}
         move(row, InstanceState.RUNNING, observed_generation=row.generation, **changes)
     elif not settled:
         Instance.objects.filter(pk=row.pk).update(observed_generation=row.generation)
@@ -230,13 +244,19 @@ def _forget(instance: Instance, operation: Operation | None) -> None:
 def _later(instance: Instance, operation: Operation | None, why: str, retry_after_s: float | None) -> None:
     if operation is None:
         log.warning("instance_waits cloud=%s instance=%s why=%s", instance.cloud_id, instance.pk, why)
-        if again.is_due(instance):
+        if again.is_due(instance) or _wakes_too_long(instance):
             _give_up(instance, None, why)
         return
     # A removal never gives up: half removed is no state to leave anything in.
     forever = operation.kind == OperationKind.REMOVE
     if not steps.postpone(operation, why, retry_after_s, forever=forever):
         _give_up(instance, operation, why)
+
+
+def _wakes_too_long(instance: Instance) -> bool:
+    """Somebody waits for it; without an operation nothing else ends that."""
+    since = instance.awake_since
+    return instance.state == InstanceState.WAKING and since is not None and timezone.now() - since > WAKING_LIMIT
 
 
 @transaction.atomic
@@ -248,6 +268,9 @@ def _give_up(instance: Instance, operation: Operation | None, reason: str, *, by
         return
     if row.reverts and row.wanted == Wanted.RUNNING:
         _go_back(row, operation, reason, "")
+        return
+    if row.wanted == Wanted.ASLEEP:
+        steps.fail(operation, reason)  # it takes no requests any more; the sweep goes on asking until it is stopped
         return
     if row.wanted == Wanted.REMOVED:
         Instance.objects.filter(pk=row.pk).update(observed_generation=row.generation)

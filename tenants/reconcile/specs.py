@@ -75,7 +75,7 @@ def data_server_spec(server: DataServer, program: str) -> InstanceSpec:
         namespace=cloud.namespace,
         instance_id=server.pk,
         generation=server.generation,
-        replicas=1 if cloud.state == CloudState.ACTIVE else 0,
+        replicas=1 if server.awake and cloud.state == CloudState.ACTIVE else 0,
         artifact=program,
         host=f"{server.pk}.invalid",  # it has no address of its own
         micros=(micro,),

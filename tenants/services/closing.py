@@ -70,6 +70,8 @@ def reopen_account(actor: User) -> Operation:
     _touch_instances(cloud)
     for row in cloud.instances.filter(wanted=Wanted.RUNNING, state=InstanceState.STOPPED):
         instances.start_again(actor, row)
+    for row in cloud.instances.filter(wanted=Wanted.ASLEEP, state=InstanceState.STOPPED):
+        move(row, InstanceState.ASLEEP, actor=actor.pk)
     enqueue_cloud(cloud.pk)
     return again
 

@@ -166,7 +166,7 @@ def _changed(cloud: Cloud) -> int:
     """The cloud's data server, made where there is none, must hear of something. Returns the generation that says it."""
     server, is_new = DataServer.objects.get_or_create(cloud=cloud)
     if not is_new:
-        DataServer.objects.filter(pk=server.pk).update(generation=F("generation") + 1)
+        DataServer.objects.filter(pk=server.pk).update(generation=F("generation") + 1, awake=True)
         server.refresh_from_db(fields=["generation"])
     feed.data_changed(cloud.pk)
     announce(cloud.pk, server.pk)

@@ -8,8 +8,9 @@ import httpx
 
 from k8s.errors import ClusterError
 from tenants.errors import Conflict, Refused
-from tenants.models import Collection, DataServer
+from tenants.models import Collection
 from tenants.reconcile import data_admin
+from tenants.services import data_sleep
 from tenants.states import DataServerState
 
 TIMEOUT_S = 3.0
@@ -50,8 +51,8 @@ def opened(collection: Collection, timeout_s: float = TIMEOUT_S) -> Iterator[htt
 
 
 def upstream_of(collection: Collection) -> str:
-    """Where the collection's data server answers. Raises Away."""
-    server = DataServer.objects.filter(cloud_id=collection.cloud_id).first()
+    """Where the collection's data server answers; woken if it is asleep. Raises Away."""
+    server = data_sleep.roused(collection.cloud_id)
     if server is None or server.state != DataServerState.RUNNING or not server.upstream:
         raise Away("there is no data server")
     if collection.generation > server.observed_generation:

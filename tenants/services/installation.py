@@ -28,4 +28,5 @@ def prepare(named: str | None = None) -> None:
         Installation.objects.create(id=named or uuid.uuid4())
     require_own(named)
     Cell.objects.get_or_create(name=settings.DEFAULT_CELL, defaults={"apps_domain": settings.APPS_DOMAIN})
-    Plan.objects.get_or_create(slug=settings.DEFAULT_PLAN, defaults=HOUSEHOLD)
+    sleep = {"sleep_after_s": settings.SLEEP_AFTER_S or None}
+    Plan.objects.get_or_create(slug=settings.DEFAULT_PLAN, defaults={**HOUSEHOLD, **sleep})

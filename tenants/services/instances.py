@@ -15,9 +15,9 @@ from tenants import access, feed, steps
 from tenants.addresses import alias_from, check_alias, new_host
 from tenants.errors import Conflict, Refused
 from tenants.live import announce
-from tenants.models import Cloud, Instance, InstanceMicro, Operation, OperationKind, Quota, User, Wanted
+from tenants.models import Cloud, Drain, Instance, InstanceMicro, Operation, OperationKind, Quota, User, Wanted
 from tenants.reconcile import actions, versions
-from tenants.services import quota
+from tenants.services import data_sleep, quota
 from tenants.services.collections import give_collection, kept_collection, take_collection
 from tenants.services.images import require_runnable
 from tenants.sizes import Size, columns, needs_of
@@ -205,7 +205,10 @@ def remove_instance(actor: User, instance: Instance, *, delete_data: bool = Fals
     return _open_removal(actor, locked)
 
 
-def require_still(locked: Instance, states: Collection[str] = (InstanceState.RUNNING, InstanceState.FAILED)) -> None:
+STILL = (InstanceState.RUNNING, InstanceState.ASLEEP, InstanceState.FAILED)
+
+
+def require_still(locked: Instance, states: Collection[str] = STILL) -> None:
     """Raises Conflict unless it is in one of `states`: nothing is changed under something that goes on."""
     if locked.state not in states:
         raise Conflict("instance_busy", f"It is {locked.get_state_display().lower()} now; try again when that is over.")
@@ -299,11 +302,19 @@ def lock(instance: Instance) -> Instance:
 
 def bring_up(actor: User | None, locked: Instance, kind: OperationKind, **changes: Any) -> Operation:
     """To a new generation of what is wanted. Its address closes now, before the cluster hears of anything; except for
-    another version of the app, for which the older one serves until the newer one does."""
+    another version of the app, for which the older one serves until the newer one does.
+
+    One that is asleep takes its compute again, for which the caller holds the cloud's lock. Raises QuotaExceeded."""
     newer = "revision" in changes
+    if locked.state == InstanceState.ASLEEP:
+        cpu, memory = (changes.get(name, getattr(locked, name)) for name in ("cpu_millis", "memory_mib"))
+        quota.require(locked.cloud, Quota(cpu, memory, 0, 0))
+    Drain.objects.filter(subject=locked.pk).delete()
+    data_sleep.rouse(locked.cloud_id)
     for other in Operation.objects.filter(instance=locked, state__in=steps.OPEN):
         steps.cancel(other, "Something newer took its place.")
     fresh = {"generation": locked.generation + 1, "state_reason": "", "log_tail": "", "update_error": ""}
+    fresh |= {"wanted": Wanted.RUNNING, "awake_since": timezone.now()}
     move(locked, InstanceState.UPDATING, actor=actor.pk if actor else "", **{**fresh, "reverts": False, **changes})
     locked.refresh_from_db(fields=["restart"])
     if not newer:
@@ -343,7 +354,7 @@ def _removal_of(actor: User, locked: Instance) -> Operation:
 
 
 def withdraw(locked: Instance) -> None:
-    locked.micros.update(upstream="", phase="pending")
+    locked.micros.update(upstream="", candidate="", phase="pending")
 
 
 def moved(instance: Instance) -> None:

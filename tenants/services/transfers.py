@@ -17,6 +17,7 @@ from tenants.errors import Conflict, Refused, Unavailable
 from tenants.models import Collection, Export, Import, Operation, OperationKind, User
 from tenants.reconcile import data_admin
 from tenants.reconcile.transfers import LONG_S
+from tenants.services import data_sleep
 from tenants.services.collections import lock_collection
 from tenants.services.contents import Away, upstream_of
 from tenants.tasks import enqueue_transfer
@@ -150,6 +151,7 @@ def _lock_idle(collection: Collection) -> Collection:
     locked = lock_collection(collection)
     if locked.operations.filter(state__in=steps.OPEN).exists():
         raise Conflict("collection_busy", "The collection is being exported, imported into, or wiped. Wait for that.")
+    data_sleep.rouse(locked.cloud_id)
     return locked
 
 

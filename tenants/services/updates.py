@@ -121,7 +121,7 @@ def move_to(
         release=release,
         previous_revision=locked.revision,
         previous_release=locked.release,
-        reverts=locked.state == InstanceState.RUNNING,
+        reverts=locked.state in (InstanceState.RUNNING, InstanceState.ASLEEP),
         **columns(needs),
     )
 

@@ -38,6 +38,8 @@ _TITLES = {
     "restart": "Restarting",
     "update": "Updating",
     "rollback": "Going back",
+    "sleep": "Putting to sleep",
+    "wake": "Waking",
     "remove": "Removing",
     "build": "Building",
     "export": "Exporting",

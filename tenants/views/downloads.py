@@ -11,8 +11,9 @@ from django.utils.http import content_disposition_header
 from django.utils.text import slugify
 
 from tenants import access
-from tenants.models import DataServer, Export, User
+from tenants.models import Export, User
 from tenants.reconcile import data_admin
+from tenants.services import data_sleep
 from tenants.states import WorkState
 from tenants.views import streams
 from tenants.views.live import personal, refusal
@@ -50,7 +51,7 @@ async def export_file(user: User, request: HttpRequest, collection_id: str, expo
 
 def _find(user: User, collection_id: str, export_id: str) -> tuple[Export, str]:
     export = access.export_for(user, collection_id, export_id)
-    server = DataServer.objects.filter(cloud_id=export.collection.cloud_id).first()
+    server = data_sleep.roused(export.collection.cloud_id)
     return export, (server.upstream if server else "")
 
 

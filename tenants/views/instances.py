@@ -14,6 +14,7 @@ from tenants.services.instances import remove_instance, restart_instance
 from tenants.states import InstanceState
 from tenants.views import snapshots
 from tenants.views.person import person, tell
+from tenants.views.sleeping import about_sleep
 from tenants.views.versions import about_versions
 
 GONE = (InstanceState.REMOVING, InstanceState.REMOVED)
@@ -27,7 +28,7 @@ def instance(request: HttpRequest, instance_id: str) -> HttpResponse:
     context = snapshots.instance(user, instance_id)
     row = context["instance"]
     named = request.GET.get("micro", "")
-    context |= snapshots.history_of_instance(row) | about_versions(row)
+    context |= snapshots.history_of_instance(row) | about_versions(row) | about_sleep(row)
     context |= {
         "is_moving": context["operation"] is not None and row.state in snapshots.MOVING,
         "public_paths": [path for micro in row.micros.all() for path in shown(micro.mount, micro.public_routes)],

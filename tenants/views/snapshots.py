@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from apps_catalog.models import Revision
 from tenants import access
 from tenants.models import Cloud, Event, Instance, Operation, OperationKind, User
-from tenants.services import quota
+from tenants.services import quota, sleeping
 from tenants.services.actions import scheduled
 from tenants.states import InstanceState, RevisionState, WorkState
 
@@ -69,6 +69,7 @@ def instance(user: User, instance_id: str) -> Context:
     return {
         "instance": row,
         "operation": newest if newest is not None and _matters(newest, row) else None,
+        "never_sleeps": sleeping.never_sleeps(row),
         "scheduled": scheduled(row),
     }
 
@@ -76,7 +77,11 @@ def instance(user: User, instance_id: str) -> Context:
 def _matters(operation: Operation, instance: Instance) -> bool:
     if operation.state in OPEN:
         return True
-    return operation.state == WorkState.FAILED and instance.state in (InstanceState.FAILED, InstanceState.REMOVING)
+    if operation.state != WorkState.FAILED:
+        return False
+    # Its owner pressed a button, and nothing else on the page says why it stays as it was.
+    unslept = operation.kind in (OperationKind.SLEEP, OperationKind.WAKE)
+    return unslept or instance.state in (InstanceState.FAILED, InstanceState.REMOVING)
 
 
 def history_of_instance(row: Instance) -> Context:

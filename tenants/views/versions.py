@@ -13,16 +13,15 @@ from tenants import access
 from tenants.errors import Refused
 from tenants.models import Instance
 from tenants.services.configuration import settings_of
-from tenants.services.instances import change_instance
+from tenants.services.instances import STILL, change_instance
 from tenants.services.updates import plan_update, rollback_instance, update_instance
-from tenants.states import InstanceState
 from tenants.views.forms import SettingsForm
 from tenants.views.person import person, show, tell
 
 
 def about_versions(row: Instance) -> dict[str, Any]:
     """What the instance's page says of updates and settings. `row` with app, release and revision."""
-    settled = row.state in (InstanceState.RUNNING, InstanceState.FAILED)
+    settled = row.state in STILL
     return {
         "update": plan_update(row) if settled else None,
         "can_roll_back": settled and row.previous_revision_id is not None and not row.is_builder,

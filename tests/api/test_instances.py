@@ -4,10 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from k8s.specs import MicroPhase
-from tenants.models import Instance, Operation
-from tenants.services import clouds
+from tenants.models import Drain, DrainAnswer, Gate, Instance, Operation
+from tenants.services import clouds, sleeping
 from tests.api.client import Program, error
 from tests.worlds import MemoryCluster, active_person, released, settle
 
@@ -238,3 +239,45 @@ def test_clicks_at_once_with_one_key_make_one(races: None, cluster: MemoryCluste
     assert len(answers) == 1
     assert Instance.objects.count() == 1
     assert Operation.objects.filter(kind="install").count() == 1
+
+
+def test_the_idle_time_is_its_owners_choice(cluster: MemoryCluster) -> None:
+    program = Program(active_person(cluster))
+    made = program("POST", "instances/", {"app": released(cluster).app.slug}).json()
+    settle()
+    one = f"instances/{made['id']}/"
+    assert program("GET", one).json()["sleep_after_s"] is None
+    for seconds in (60, 0, None):
+        changed = program("PATCH", one, {"sleep_after_s": seconds})
+        assert (changed.status_code, changed.json()["sleep_after_s"]) == (200, seconds)
+    for wrong in (-1, 30 * 24 * 3600 + 1, "soon"):
+        assert error(program("PATCH", one, {"sleep_after_s": wrong}))[::2] == (422, "sleep_after_s")
+    assert error(program("PATCH", one, {"sleep_after_s": 5, "alias": "No!"}))[0] == 422
+    assert program("GET", one).json()["sleep_after_s"] is None  # all of it or nothing
+
+
+def test_sleep_and_wake_by_program(cluster: MemoryCluster) -> None:
+    user = active_person(cluster)
+    program, stranger = Program(user), Program(active_person(cluster))
+    made = program("POST", "instances/", {"app": released(cluster).app.slug}).json()
+    one = f"instances/{made['id']}/"
+    assert error(program("POST", f"{one}sleep/"))[:2] == (409, "instance_busy")
+    settle()
+    for verb in ("sleep", "wake"):
+        assert error(stranger("POST", f"{one}{verb}/")) == (404, "not_found", None)
+    asked = program("POST", f"{one}sleep/")
+    assert (asked.status_code, asked.json()["kind"]) == (202, "sleep")
+    Gate.objects.create(id="g", cell_id=user.cloud.cell_id, seen_at=timezone.now())
+    DrainAnswer.objects.create(drain=Drain.objects.get(), gate_id="g", open=0)
+    sleeping.finish_drains()
+    settle()
+    assert program("GET", one).json()["state"] == "asleep"
+    assert program("GET", f"operations/{asked.json()['id']}/").json()["state"] == "succeeded"
+    woken = program("POST", f"{one}wake/")
+    assert (woken.status_code, program("GET", one).json()["state"]) == (202, "waking")
+    settle()
+    assert program("GET", one).json()["state"] == "running"
+    steps = program("GET", f"operations/{woken.json()['id']}/").json()["steps"]
+    assert [(step["name"], step["state"]) for step in steps] == [
+        (name, "succeeded") for name in ("room", "start", "address")
+    ]

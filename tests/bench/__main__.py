@@ -1,6 +1,6 @@
 """Clone what is committed, start it cold, start it warm, measure, stop.
 
-`publishing`: only that, from this checkout. `cluster`: what clouds on a Kubernetes cost.
+`publishing`, `gate`: only that, from this checkout. `cluster`: what clouds on a Kubernetes cost.
 """
 
 import argparse
@@ -23,13 +23,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="make bench", description="Measure a whole Freehold on this machine, or clouds on a Kubernetes."
     )
-    parser.add_argument("section", nargs="?", choices=["machine", "publishing", "cluster"], default="machine")
+    parser.add_argument("section", nargs="?", choices=["machine", "publishing", "cluster", "gate"], default="machine")
     parser.add_argument("--skip-cold", action="store_true", help="use this checkout's environment, not a fresh clone's")
     arguments = parser.parse_args()
     if arguments.section == "cluster":
         from tests.bench import cluster  # needs what `make test-cluster` builds
 
         figures, result = cluster.measure(), RESULT.with_name("bench-cluster.json")
+    elif arguments.section == "gate":
+        from tests.bench import gate  # starts stores of its own
+
+        figures, result = gate.measure(), RESULT.with_name("bench-gate.json")
     elif arguments.section == "publishing":
         figures, result = _publishing(), RESULT.with_name("bench-publishing.json")
     else:
@@ -53,7 +57,9 @@ def measure(*, with_cold: bool) -> list[Figure]:
     finally:
         stack.stop()
         shutil.rmtree(folder, ignore_errors=True)
-    return figures + data.measure()
+    from tests.bench import gate  # starts stores of its own
+
+    return figures + data.measure() + gate.measure()
 
 
 def _publishing() -> list[Figure]:

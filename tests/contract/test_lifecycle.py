@@ -51,6 +51,17 @@ def test_zero_replicas_stop_it_and_one_brings_it_back(tenant: Tenant) -> None:
     assert tenant.lane.get(tenant.run(replace(spec, generation=3))) == "hello"
 
 
+def test_where_it_will_listen_is_told_before_it_does(tenant: Tenant) -> None:
+    spec = tenant.instance("import time; time.sleep(3)\n" + WEB)
+    tenant.lane.cluster.apply_instance(spec)
+    seen = []
+    until(lambda: seen.append(tenant.status(spec).micros[0]) or seen[-1].candidate)  # type: ignore[func-returns-value]
+    assert seen[-1].upstream is None and seen[-1].phase is not MicroPhase.READY
+    tenant.run(spec)
+    assert tenant.lane.get(seen[-1].candidate or "") == "hello"
+    assert tenant.status(spec).micros[0].candidate is None
+
+
 def test_a_restart_replaces_the_processes(tenant: Tenant) -> None:
     spec = tenant.instance()
     tenant.lane.get(tenant.run(spec), "/write/before")

@@ -1,134 +1,16 @@
 """A real gate: HAProxy, its agent and the live process, over the test database; upstreams that record what they get."""
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.db import connection
 
-from provider.gate import appsession
-from provider.gate.proxy import Proxy, ProxyUnavailable
-from provider.up import authority
-from tests.free_ports import free_port
-from tests.gate.wire import Door, Reply, Upstream, read_reply
+from tests.gate.running import CONSOLE, ROOT, Gate, keys, running, wait_until
+from tests.gate.wire import Reply, Upstream
 
-CONSOLE = "freehold.localhost"
-ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-def wait_until(true: Callable[[], Any], what: str, limit_s: float = 20.0) -> Any:
-    deadline = time.monotonic() + limit_s
-    while not (found := true()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {limit_s} s")
-        time.sleep(0.02)
-    return found
-
-
-@dataclass
-class Gate:
-    """One running gate. Every process can be stopped and started again by name."""
-
-    home: Path
-    run: Path
-    env: dict[str, str]
-    http: Door
-    https: Door
-    live_port: int
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-
-    @property
-    def proxy(self) -> Proxy:
-        return Proxy(self.run / "gate.sock", self.home / "gate")
-
-    def start(self, name: str) -> None:
-        granian = (
-            "--interface",
-            "asgi",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(self.live_port),
-            "--log-level",
-            "warning",
-        )
-        argv = {
-            "agent": (sys.executable, "-m", "provider.gate.agent"),
-            "proxy": (sys.executable, "-m", "provider.gate.serve"),
-            "live": (str(Path(sys.executable).parent / "granian"), *granian, "provider.asgi:application"),
-        }[name]
-        log = (self.home / f"{name}.log").open("ab")
-        command = ("setpriv", "--pdeathsig", "TERM", "--", *argv)
-        self.processes[name] = subprocess.Popen(
-            command, env=self.env, stdout=log, stderr=log, cwd=ROOT, start_new_session=True
-        )
-
-    def stop(self, name: str, how: signal.Signals = signal.SIGTERM) -> None:
-        process = self.processes.pop(name)
-        os.killpg(process.pid, how)  # the live process has a worker below it
-        process.wait(15)
-
-    def make_whole(self) -> None:
-        """Again, whatever the test before stopped."""
-        for name in ("live", "proxy", "agent"):
-            if name not in self.processes:
-                self.start(name)
-        wait_until(lambda: self.is_ready() and self.is_live() and self.beats(), "ready again")
-
-    def is_ready(self) -> bool:
-        try:
-            with socket.socket(socket.AF_UNIX) as inner:
-                inner.settimeout(2)
-                inner.connect(str(self.run / "gate-inner.sock"))
-                inner.sendall(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n")
-                return read_reply(inner).status == 200
-        except OSError:
-            return False
-
-    def is_live(self) -> bool:
-        try:
-            return Door(self.live_port).ask("x", "/gate/decide").status == 404
-        except OSError:
-            return False
-
-    def entry(self, name: str, key: str) -> str | None:
-        try:
-            return next((entry.value for entry in self.proxy.entries(name) if entry.key == key), None)
-        except ProxyUnavailable:
-            return None
-
-    def beats(self) -> bool:
-        return time.time() - float(self.entry("state", "beat") or 0) < 3
-
-
-def _environment(home: Path, run: Path, ports: dict[str, int]) -> dict[str, str]:
-    database = os.environ["DATABASE_URL"].rpartition("/")[0] + "/" + str(connection.settings_dict["NAME"])
-    return os.environ | {
-        "FREEHOLD_HOME": str(home),
-        "FREEHOLD_RUN": str(run),
-        "DATABASE_URL": database,
-        "REDIS_URL": settings.REDIS_URL,
-        "FREEHOLD_CONSOLE_URL": f"http://{CONSOLE}:{ports['http']}",
-        "FREEHOLD_PORT": str(ports["http"]),
-        "FREEHOLD_TLS_PORT": str(ports["https"]),
-        "FREEHOLD_WEB_ADDR": f"127.0.0.1:{ports['live']}",
-        "FREEHOLD_LIVE_ADDR": f"127.0.0.1:{ports['live']}",
-        "FREEHOLD_STATIC_ADDR": f"127.0.0.1:{ports['static']}",
-        "FREEHOLD_GATE_SECRET": settings.GATE_SECRET,
-        "FREEHOLD_DATA_KEY": settings.DATA_KEY,
-        "FREEHOLD_SESSION_KEYS": ",".join(settings.SESSION_KEYS),
-    }
+__all__ = ["CONSOLE", "ROOT", "Gate", "errors_of", "keys", "wait_until"]
 
 
 @pytest.fixture(scope="package")
@@ -155,27 +37,8 @@ def database(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 
 @pytest.fixture(scope="package")
 def running_gate(database: None, static: Upstream) -> Iterator[Gate]:
-    with tempfile.TemporaryDirectory(prefix="fhgate") as folder:
-        home, run = Path(folder) / "home", Path(folder) / "run"
-        home.mkdir(), run.mkdir()
-        authority.ensure(home, (CONSOLE, "*.apps.localhost"))
-        ports = {name: free_port() for name in ("http", "https", "live")}
-        ports["static"] = int(static.address.rpartition(":")[2])
-        env = _environment(home, run, ports)
-        gate = Gate(home, run, env, Door(ports["http"]), Door(ports["https"], tls=True), ports["live"])
-        for name in ("live", "proxy", "agent"):
-            gate.start(name)
-        try:
-            wait_until(lambda: gate.is_ready() and gate.is_live(), "the gate is ready")
-            yield gate
-        finally:
-            for name in list(gate.processes):
-                gate.stop(name)
-            print(_logs(home))  # pytest shows it where something failed
-
-
-def _logs(home: Path) -> str:
-    return "\n".join(file.read_text() for file in home.glob("*.log"))
+    with running(static.address, FREEHOLD_GATE_LIMITS="small:50/20") as gate:
+        yield gate
 
 
 @pytest.fixture
@@ -195,10 +58,6 @@ def upstreams() -> Iterator[Callable[[str], Upstream]]:
     yield make
     for upstream in made:
         upstream.close()
-
-
-def keys() -> dict[str, str]:
-    return appsession.parse_keys(settings.SESSION_KEYS)
 
 
 def errors_of(reply: Reply) -> list[str]:

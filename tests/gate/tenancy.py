@@ -18,7 +18,7 @@ from tenants.models import AppKey, Cell, Cloud, Instance, InstanceMicro, Plan, S
 from tenants.services import app_keys
 from tenants.services.sessions import sid_of
 from tenants.states import InstanceState, ShareState
-from tests.gate.conftest import Gate, keys, wait_until
+from tests.gate.running import Gate, keys, wait_until
 from tests.gate.wire import Upstream
 
 

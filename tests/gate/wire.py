@@ -100,6 +100,7 @@ class Upstream:
     name: str
     seen: list[Seen] = field(default_factory=list)
     release: threading.Event = field(default_factory=threading.Event)
+    port: int = 0
 
     def __post_init__(self) -> None:
         upstream = self
@@ -107,7 +108,7 @@ class Upstream:
         class Handler(_Recorder):
             owner = upstream
 
-        self._server = _Server(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", self.port), Handler)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     @property

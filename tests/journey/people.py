@@ -54,7 +54,7 @@ class Person:
 
     def settled(self, instance_id: str, limit_s: float = 120) -> Document:
         """The instance once its newest state is one that lasts."""
-        lasting = ("running", "failed", "removed", "stopped")
+        lasting = ("running", "asleep", "failed", "removed", "stopped")
 
         def look() -> Document | None:
             instance = self.instance(instance_id)

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser
 
-from tests.journey import data_apps
+from tests.journey import data_apps, sleeping
 from tests.journey.people import Person
 from tests.journey.stack import Stack, client, until
 
@@ -209,3 +209,10 @@ def test_data_survives_the_data_server_and_the_whole_installation(shell: Shell) 
     # Its row says that it runs before it runs again: nobody has looked since the stop.
     until(lambda: shell.owner.web.get(shell.instance["url"]).status_code == 200, 60, "the app answers again")
     until(lambda: shell.curl("lasting/items/k") == (200, {"key": "k", "n": 1}), 30, "data after a restart")
+
+
+def test_an_app_sleeps_and_its_visitors_wake_it_with_its_data(shell: Shell) -> None:
+    shell.curl("dreams/items", "-X", "PUT", "-d", '{"items": [{"key": "k", "n": 1}]}')
+    sleeping.put_to_sleep(shell.owner, shell.instance)
+    assert sleeping.visit_at_once(shell.owner, shell.instance)[1::2] == ["posted\n"] * 10
+    assert shell.curl("dreams/items/k") == (200, {"key": "k", "n": 1})

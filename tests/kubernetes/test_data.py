@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from k8s.kube.api import path
-from tests.journey import data_apps
+from tests.journey import data_apps, sleeping
 from tests.journey.people import Person
 from tests.journey.stack import client, discard, new_home, until
 from tests.kubernetes.whole import ClusterStack
@@ -43,7 +43,7 @@ class Shell:
     """A person's app that runs what it is told, in its pod."""
 
     def __init__(self, owner: Person, instance: dict[str, Any]) -> None:
-        self.owner, self.url = owner, str(instance["url"])
+        self.owner, self.instance, self.url = owner, instance, str(instance["url"])
         owner.web.get(self.url)  # signs in at the app's address
         self.key, self.host, self.drive_host = self.run(
             'printf "%s " $DETA_PROJECT_KEY $DETA_BASE_HOST $DETA_DRIVE_HOST'
@@ -72,7 +72,7 @@ class Shell:
 
 @pytest.fixture(scope="module")
 def freehold() -> Iterator[ClusterStack]:
-    stack = ClusterStack(new_home("cluster-data"))
+    stack = ClusterStack(new_home("cluster-data"), {"FREEHOLD_DATA_SLEEP_AFTER_SECONDS": "2"})
     try:
         stack.start()
         yield stack
@@ -102,9 +102,14 @@ def thief(freehold: ClusterStack, app: tuple[Person, str]) -> Shell:
 
 def servers(freehold: ClusterStack, person: Person) -> list[dict[str, Any]]:
     """The data server's pods of the person's cloud that are not on their way out."""
-    pods: list[dict[str, Any]] = freehold.objects("Pod", str(person.call("GET", "cloud/")["namespace"]))
-    labelled = [pod for pod in pods if pod["metadata"]["labels"].get("freehold/role") == "data"]
-    return [pod for pod in labelled if not pod["metadata"].get("deletionTimestamp")]
+    return [pod for pod in pods(freehold, person) if pod["metadata"]["labels"].get("freehold/role") == "data"]
+
+
+def pods(freehold: ClusterStack, person: Person, word: str = "") -> list[dict[str, Any]]:
+    """Of the person's cloud, with this word in a label, that are not on their way out."""
+    found: list[dict[str, Any]] = freehold.objects("Pod", str(person.call("GET", "cloud/")["namespace"]))
+    mine = [pod for pod in found if word in str(pod["metadata"]["labels"])]
+    return [pod for pod in mine if not pod["metadata"].get("deletionTimestamp")]
 
 
 def test_the_deta_module_stores_and_reads(shell: Shell) -> None:
@@ -174,3 +179,17 @@ def test_data_survives_a_deleted_data_server_pod(freehold: ClusterStack, shell: 
     (after,) = servers(freehold, shell.owner)
     assert after["metadata"]["uid"] != metadata["uid"]
     shell.put("lasting", {"key": "k", "n": 2})
+
+
+def test_app_and_data_server_sleep_and_wake_together(freehold: ClusterStack, shell: Shell) -> None:
+    """The pods go; twenty visitors at once bring one of each back, and all are answered."""
+    owner, instance = shell.owner, shell.instance
+    shell.put("dreams", {"key": "k", "n": 1})
+    sleeping.put_to_sleep(owner, instance)
+    until(lambda: not pods(freehold, owner, instance["id"]), 60, "no pod of the app")
+    until(lambda: not servers(freehold, owner), 90, "no pod of the data server")
+    answers = sleeping.visit_at_once(owner, instance)
+    assert answers[1::2] == ["posted\n"] * 10
+    assert len(pods(freehold, owner, instance["id"])) == 1
+    assert shell.ask("dreams/items/k") == [200, {"key": "k", "n": 1}]
+    assert len(servers(freehold, owner)) == 1

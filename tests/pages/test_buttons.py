@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from apps_catalog.models import App, Release
-from tenants.models import ApiToken, Instance, Operation, Plan
+from tenants.models import ApiToken, Drain, DrainAnswer, Gate, Instance, Operation, Plan
+from tenants.services import sleeping
 from tests.pages.conftest import PASSWORD, Person, install, operation_of, release_app
 
 
@@ -62,6 +64,50 @@ def test_restart_begins_an_operation_and_a_busy_copy_says_why_not(ada: Person, n
     mine.refresh_from_db()
     assert mine.state == "updating"
     assert "try again when that is over" in ada.browser.post(path, follow=True).content.decode()
+
+
+def _steady(copy: Instance) -> Instance:
+    """The cluster has brought it to what is wanted."""
+    Instance.objects.filter(pk=copy.pk).update(observed_generation=copy.generation)
+    return copy
+
+
+def test_a_copy_is_put_to_sleep_and_woken_by_buttons(ada: Person, notes: Release) -> None:
+    mine = _steady(install(ada, notes, "mine"))
+    page = f"/instances/{mine.pk}/"
+    assert "Sleep now" in ada.browser.get(page).content.decode()
+    assert ada.browser.post(f"{page}sleep/")["Location"] == page
+    assert Drain.objects.get().subject == mine.pk
+    assert "Let open requests come to an end" in ada.browser.get(page).content.decode()
+    Gate.objects.create(id="g", cell_id=ada.cloud.cell_id, seen_at=timezone.now())
+    DrainAnswer.objects.create(drain=Drain.objects.get(), gate_id="g", open=0)
+    sleeping.finish_drains()
+    shown = ada.browser.get(page).content.decode()
+    assert "It sleeps" in shown and "Wake now" in shown and "Sleep now" not in shown
+    ada.browser.post(f"{page}wake/")
+    mine.refresh_from_db()
+    assert mine.state == "waking"
+
+
+def test_a_sleep_that_cannot_be_says_why_on_the_page(ada: Person, notes: Release) -> None:
+    mine = _steady(install(ada, notes, "mine"))
+    ada.browser.post(f"/instances/{mine.pk}/sleep/")
+    Drain.objects.update(until=timezone.now())
+    sleeping.finish_drains()
+    assert "Not every gate has answered" in ada.browser.get(f"/instances/{mine.pk}/").content.decode()
+
+
+def test_the_idle_time_is_chosen_from_a_list(ada: Person, notes: Release) -> None:
+    mine = install(ada, notes, "mine")
+    page = f"/instances/{mine.pk}/"
+    assert "As the plan says (15 minutes)" in ada.browser.get(page).content.decode()
+    for after, stored in (("3600", 3600), ("0", 0), ("", None)):
+        ada.browser.post(f"{page}sleep-after/", {"after": after})
+        mine.refresh_from_db()
+        assert mine.sleep_after_s == stored
+        assert f'<option value="{after}" selected>' in ada.browser.get(page).content.decode()
+    answer = ada.browser.post(f"{page}sleep-after/", {"after": "-3"}, follow=True)
+    assert "Choose one of the times." in answer.content.decode()
 
 
 @pytest.mark.parametrize(("choice", "deletes"), [("keep", False), ("delete", True)])

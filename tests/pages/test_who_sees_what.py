@@ -26,6 +26,9 @@ EXPECTED: dict[str, tuple[int | None, int, int, int]] = {
     "app_install": (302, 302, 302, 302),
     "instance": (None, 200, 404, 404),
     "instance_restart": (None, 405, 405, 405),
+    "instance_sleep": (None, 405, 405, 405),
+    "instance_wake": (None, 405, 405, 405),
+    "instance_sleep_after": (None, 405, 405, 405),
     "instance_remove": (None, 200, 404, 404),
     "instance_update": (None, 405, 405, 405),
     "instance_rollback": (None, 405, 405, 405),
@@ -172,6 +175,7 @@ def test_a_page_answers_each_kind_of_visitor_as_it_should(
     "name",
     [
         *("instance_restart", "instance_remove", "instance_update", "instance_rollback", "instance_follow"),
+        *("instance_sleep", "instance_wake", "instance_sleep_after"),
         *("instance_settings", "operation_retry", "release_change", "project_change"),
         *("collection_remove", "data_key_create", "data_key_revoke"),
         *("instance_invite", "share_end", "app_key_create", "app_key_revoke", "share_answer"),

@@ -12,10 +12,10 @@ from pytest_django.fixtures import Settings
 
 from k8s.specs import MicroPhase
 from tenants.errors import Conflict, Refused
-from tenants.models import Collection, DataServer, User
+from tenants.models import Collection, DataServer, Drain, DrainAnswer, Gate, User
 from tenants.reconcile import data_servers, fullness
 from tenants.reconcile.specs import data_server_spec, derived_key
-from tenants.services import collections
+from tenants.services import collections, contents, data_sleep, sleeping, transfers
 from tenants.services.clouds import set_quota
 from tenants.services.instances import install_app, remove_instance, restart_instance
 from tenants.services.quota import use_of
@@ -218,3 +218,75 @@ def test_apps_from_before_there_were_collections_get_one_once(owner: User, clust
     restart_instance(owner, old)
     settle()
     assert put(owner, given, cluster.specs[old.pk].micros[0].env["DETA_PROJECT_KEY"], key="a").status_code == 207
+
+
+def let_go(server: DataServer) -> None:
+    DrainAnswer.objects.create(drain=Drain.objects.get(subject=server.pk), gate_id="g", open=0)
+
+
+def test_it_sleeps_when_nothing_of_the_cloud_is_awake_and_wakes_with_the_first_that_is(
+    owner: User, cluster: Machine
+) -> None:
+    Gate.objects.create(id="g", cell_id=owner.cloud.cell_id, seen_at=timezone.now())
+    instance, _ = install_app(owner, app_slug=released(cluster).app.slug)
+    settle()
+    put(owner, instance.collection, derived_key(instance.collection), key="k", value=1)
+    assert sleeping.look_for_sleepers() == 0  # the app is awake
+    sleeping.fall_asleep(instance.pk)
+    DrainAnswer.objects.create(drain=Drain.objects.get(), gate_id="g", open=0)
+    sleeping.finish_drains()
+    settle()
+    assert sleeping.look_for_sleepers() == 1
+    server = server_of(owner)
+    drain = Drain.objects.get()
+    assert (drain.subject, drain.keys) == (server.pk, [instance.collection.project_id])
+    let_go(server)
+    sleeping.finish_drains()
+    assert server_of(owner).upstream == ""  # nobody is led there before it is stopped
+    settle()
+    server = server_of(owner)
+    assert (server.awake, server.state, cluster.specs[server.pk].replicas) == (False, DataServerState.STOPPED, 0)
+    cluster.kill(server.pk)
+    settle()
+    assert server_of(owner).state == DataServerState.STOPPED
+    sleeping.wake(instance.pk)
+    settle()
+    server = server_of(owner)
+    assert (server.state, cluster.specs[server.pk].replicas) == (DataServerState.RUNNING, 1)
+    address = f"http://{server.upstream}/v1/{instance.collection.project_id}/base/items/k"
+    found = httpx.get(address, headers={"X-API-Key": derived_key(instance.collection)}, trust_env=False)
+    assert found.json()["value"] == 1
+
+
+@pytest.mark.parametrize("need", ["key", "page", "export", "gate"])
+def test_whatever_needs_it_wakes_it_and_keeps_it_awake(owner: User, cluster: Machine, need: str) -> None:
+    Gate.objects.create(id="g", cell_id=owner.cloud.cell_id, seen_at=timezone.now())
+    collection = collections.create_collection(owner, "one")
+    settle()
+    assert sleeping.look_for_sleepers() == 1
+    let_go(server_of(owner))
+    sleeping.finish_drains()
+    settle()
+    assert not server_of(owner).awake
+    if need == "key":
+        collections.create_key(owner, collection, "mine")
+    elif need == "page":
+        with pytest.raises(contents.Away):
+            contents.upstream_of(collection)
+    elif need == "export":
+        transfers.start_export(owner, collection)
+    else:
+        data_sleep.rouse_for(collection.project_id)
+    settle()
+    assert server_of(owner).state == DataServerState.RUNNING
+    assert sleeping.look_for_sleepers() == (1 if need == "key" else 0)
+    data_sleep.rouse(owner.cloud.pk)
+    assert not Drain.objects.exists()
+    assert contents.upstream_of(collection) == server_of(owner).upstream
+
+
+def test_one_that_is_used_from_outside_stays_awake(owner: User, cluster: Machine) -> None:
+    collections.create_collection(owner, "one")
+    settle()
+    DataServer.objects.update(used_at=timezone.now())
+    assert sleeping.look_for_sleepers() == 0
