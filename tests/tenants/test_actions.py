@@ -11,15 +11,16 @@ from django.db import IntegrityError, connection
 from django.utils import timezone
 
 from tenants.errors import Refused
-from tenants.models import Action, ActionRun, Cloud, Instance, RunResult, RunTrigger, UsageCount, UsageEvent
+from tenants.models import Action, ActionRun, Cloud, Instance, RunResult, RunTrigger, UsageCount, UsageEvent, Wanted
 from tenants.reconcile import actions
 from tenants.reconcile.advisory import held
 from tenants.reconcile.dispatch import AT_ONCE_OF_ONE_CLOUD, Dispatcher
+from tenants.services import sleeping
 from tenants.states import CloudState, InstanceState
 from tests.journey.stack import until
 from tests.tenants.actions import TIDY, Listener, Reached, action_of, due_now, installed, listening, nobody, work
 from tests.worlds import SPACEFILE as PLAIN
-from tests.worlds import MemoryCluster
+from tests.worlds import MemoryCluster, settle
 
 pytestmark = pytest.mark.usefixtures("races")
 MINUTE = timedelta(minutes=1)
@@ -296,6 +297,20 @@ def test_a_sleeping_app_is_woken_first(cluster: MemoryCluster, app: Listener) ->
     woken: list[str] = []
     work(Dispatcher(woken.append, clock))
     assert (woken, action.runs.get().result) == ([instance.pk], "succeeded")
+
+
+def test_a_sleeping_app_is_brought_up_by_its_schedule_and_does_it_then(cluster: MemoryCluster, app: Listener) -> None:
+    _, instance = installed(cluster)
+    action, clock, _ = due_now(instance)
+    Instance.objects.filter(pk=instance.pk).update(state=InstanceState.ASLEEP, wanted=Wanted.ASLEEP)
+    dispatcher, app.word = Dispatcher(sleeping.wake, clock), "absent"
+    work(dispatcher)
+    assert Instance.objects.get(pk=instance.pk).state == InstanceState.WAKING
+    settle()
+    assert Instance.objects.get(pk=instance.pk).state == InstanceState.RUNNING
+    app.word = ""
+    work(dispatcher)
+    assert [run.result for run in action.runs.all()] == ["succeeded"]
 
 
 def test_a_sleeping_app_that_finds_no_room_says_so(cluster: MemoryCluster, app: Listener) -> None:
