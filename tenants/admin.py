@@ -16,7 +16,7 @@ from apps_catalog.admin import Base, Kept, ReadOnly
 from tenants.errors import Refused
 from tenants.models import Cloud, Event, Instance, InstanceMicro, Operation, OperationStep, Override, Plan, User
 from tenants.models.plans import FIGURES
-from tenants.services import plans
+from tenants.services import plans, sessions
 from tenants.services.retry import retry_operation
 from tenants.states import InstanceState
 
@@ -44,6 +44,12 @@ class UserAdmin(Kept):
     ordering = ("-date_joined",)
     fields = ("id", "email", "handle", "is_active", "is_staff", "date_joined", "last_login")
     readonly_fields = ("id", "email", "handle", "date_joined", "last_login")
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """Whoever may not be here any more is out at once, in other people's apps too."""
+        super().save_model(request, obj, form, change)
+        if not obj.is_active:
+            sessions.end_all(obj)
 
     @admin.display(description="cloud", ordering="cloud__state")
     def cloud_state(self, user: User) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psycopg
 
-from provider.gate import feed, feed_access, feed_data, feed_limits, usage
+from provider.gate import feed, feed_access, feed_data, feed_limits, streams, usage
 from provider.gate.appsession import for_proxy, parse_keys
 from provider.gate.drains import Sleepers
 from provider.gate.nudges import Nudges
@@ -75,7 +75,8 @@ class Agent:
     compared_at: float = 0.0
     reported_at: float = 0.0
     lag_s: float = 0.0
-    revoked: int = 0
+    revoked: set[str] = field(default_factory=set)
+    looked_at: float = 0.0
 
     def __post_init__(self) -> None:
         self._sleepers = Sleepers(self.config.proxy, self.config.gate, self.config.cell)
@@ -87,7 +88,8 @@ class Agent:
         self._sleepers.show_up(connection)
         drains = self._sleepers.draining(connection)
         filled = any(entry.key == "loaded" and entry.value == self.token for entry in self._proxy.entries("state"))
-        if self.cursor is None or not filled or time.monotonic() - self.compared_at > COMPARE_S:
+        reloads = self.cursor is None or not filled or time.monotonic() - self.compared_at > COMPARE_S
+        if reloads or self.cursor is None:
             self._load(connection)
         else:
             self._follow(connection, self.cursor)
@@ -95,6 +97,9 @@ class Agent:
         self._proxy.overwrite("beat", str(int(began)))
         self._sleepers.answer(connection, drains, self.placements)
         self._sleepers.tell_use(connection)
+        if reloads or time.monotonic() - self.looked_at > streams.LOOK_S:
+            self.looked_at = time.monotonic()
+            streams.cut(self._proxy, self.placements, self.revoked, tidy=reloads)
         if time.monotonic() - self.reported_at > usage.EVERY_S:
             self.reported_at = time.monotonic()
             usage.report(connection, self._proxy, began)
@@ -128,14 +133,14 @@ class Agent:
             log.info("gate_loaded corrected=%s", json.dumps(wrong).replace(" ", ""))
         # What changed between the two reads is in the feed after the cursor, and is read again.
         self.placements, self.cursor = placements, snapshot.cursor
-        self.revoked, self.compared_at = len(snapshot.revoked), time.monotonic()
+        self.revoked, self.compared_at = set(snapshot.revoked), time.monotonic()
         self._proxy.overwrite("loaded", self.token)
 
     def _follow(self, connection: psycopg.Connection, cursor: feed.Cursor) -> None:
         found, after = feed.changes(connection, cursor)
         for sid in feed.load_revoked(connection, found.sessions) if found.sessions else ():
             self._proxy.put("revoked", sid, "1")
-            self.revoked += 1
+            self.revoked.add(sid)
         if found.instances:
             now = feed.load_placements(connection, self.config.cell, found.instances)
             self._place(found.instances, self._with_access(connection, now, found.instances))
@@ -180,7 +185,7 @@ def write_status(agent: Agent, error: str) -> None:
         "beat": 0.0 if error else time.time(),
         "lag_s": round(agent.lag_s, 3),
         "instances": len(agent.placements),
-        "revoked": agent.revoked,
+        "revoked": len(agent.revoked),
         "error": error,
     }
     if error and previous.exists():

@@ -20,8 +20,8 @@ HERE = Path(__file__).resolve().parent
 MAPS = (
     *("hosts", "mounts", "upstreams", "waking", "classes", "revoked", "keys", "state"),
     *("data", "own", "sign", "fresh", "datakeys"),  # provider/gate/feed_data.py
-    *("appkeys", "calls", "guests"),  # provider/gate/feed_access.py
-    "used",  # filled by the proxy itself: keys that programs used, and when
+    *("appkeys", "calls", "guests", "public"),  # provider/gate/feed_access.py
+    *("used", "streams"),  # filled by the proxy itself: keys that programs used and when, and whose each open stream is
 )
 # Where apps reach their data: by DETA_BASE_HOST, and by what the former platform called it.
 DATA_HOSTS = ("localhost", *FORMER_DATA_HOSTS)
@@ -122,6 +122,7 @@ def render(config: GateConfig) -> str:
     paths = {"maps": config.folder, "pages": config.folder, "lua_file": HERE / "decide.lua"}
     paths |= {"data_lua_file": HERE / "data.lua", "hold_lua_file": HERE / "hold.lua"}
     paths |= {"actions_lua_file": HERE / "actions.lua"}
+    paths |= {"public_lua_file": HERE / "public.lua"}
     values = vars(config) | paths | {"control_socket": config.control_socket, "inner_socket": config.inner_socket}
     values |= {"privileges": _privileges(), "data_hosts": " ".join(_data_hosts(config))}
     values["least_rate"] = min(one.requests for one in config.classes.values())
@@ -130,6 +131,7 @@ def render(config: GateConfig) -> str:
     values |= {"away": errors.console_pages(config.folder), "away_for_programs": errors.console_for_programs()}
     values["console_rules"] = _fill("console.cfg.template", values).strip()
     values["access_rules"] = _fill("access.cfg.template", values).rstrip()
+    values["stream_rules"] = _fill("streams.cfg.template", values).rstrip()
     values["onward_rules"] = _fill("onward.cfg.template", values).rstrip()
     values["limited"] = _fill("limited.cfg.template", values).rstrip()
     values["asset_rules"] = _fill("assets.cfg.template", values).rstrip()

@@ -11,7 +11,7 @@ PLACED = (
     *("upstreams", "waking", "mounts", "hosts"),
     "classes",  # feed_limits
     *("data", "own", "sign", "fresh", "datakeys"),  # feed_data
-    *("appkeys", "calls", "guests"),  # feed_access
+    *("appkeys", "calls", "guests", "public"),  # feed_access
 )
 
 # An instance that is being updated answers for as long as its old processes do.
@@ -109,6 +109,11 @@ def load_placements(connection: Connection, cell: str, ids: list[str] | None) ->
 def load_revoked(connection: Connection, sids: list[str] | None) -> dict[str, str]:
     """Of these console sessions, or of all, those that ended."""
     return {row[0]: "1" for row in connection.execute(_REVOKED, {"sids": sids}).fetchall()}
+
+
+def shortened(sha256: str) -> str:
+    """Of a key, in hexadecimal: 128 bits of it. A hundred thousand of them cost the proxy 6 MB less than whole ones."""
+    return sha256[:32]
 
 
 def upstream_of(upstream: str, serve: str) -> str:

@@ -1,11 +1,16 @@
-"""What the gate's agent reads about who may enter: keys of programs, an instance's own key, invited people. No Django."""
+"""What the gate's agent reads about who may enter: public routes, keys of programs, an instance's own key, invited people.
 
+Plain SQL, no Django.
+"""
+
+import re
+from collections.abc import Iterable
 from datetime import datetime
 from hashlib import sha256
 
 from psycopg import Connection
 
-from provider.gate.feed import Placement
+from provider.gate.feed import Placement, shortened
 from tenants.data_secrets import calls_key
 
 NEVER = 99_999_999_999  # epoch seconds; a key without an end
@@ -31,26 +36,48 @@ WHERE s.state = 'accepted' AND u.is_active
   AND i.state NOT IN ('removing', 'removed') AND c.cell_id = %(cell)s AND c.state NOT IN ('closing', 'closed')
   AND (%(ids)s::text[] IS NULL OR i.id = ANY(%(ids)s))
 """
+_PUBLIC = """
+SELECT i.id, m.mount, m.public_routes FROM tenants_instancemicro m
+JOIN tenants_instance i ON i.id = m.instance_id JOIN tenants_cloud c ON c.id = i.cloud_id
+WHERE m.public_routes <> '[]'
+  AND i.state NOT IN ('removing', 'removed') AND c.cell_id = %(cell)s AND c.state NOT IN ('closing', 'closed')
+  AND (%(ids)s::text[] IS NULL OR i.id = ANY(%(ids)s))
+"""
+# Patterns that the proxy can hold against a path as it is; paths that match others are the provider's to judge.
+_PLAIN = re.compile(r"/[A-Za-z0-9._~!$&'()*+,=:@/-]*")
+_LONGEST = 4_000  # characters of one line in a map, which must fit into the proxy's buffer
 
 
 def load(connection: Connection, cell: str, root: str, ids: list[str] | None) -> dict[str, Placement]:
     """By instance; of these, or of all of the cell. root: FREEHOLD_DATA_KEY.
 
     Maps: appkeys (`<instance>/<mount>/<SHA-256 of a key>` → until when it counts, epoch seconds), calls
-    (`<instance>/<SHA-256 of its own key>`), guests (`<instance>/<person>`).
+    (`<instance>/<shortened SHA-256 of its own key>`), guests (`<instance>/<person>`), public (`<instance>/<mount>` →
+    patterns).
     """
     asked = {"cell": cell, "ids": ids}
     found: dict[str, set[tuple[str, str, str]]] = {}
     for instance_id, cloud_id, version in connection.execute(_OWN, asked).fetchall():
         own = sha256(calls_key(root, cloud_id, instance_id, version).encode()).hexdigest()
-        found[instance_id] = {("calls", f"{instance_id}/{own}", "1")}
+        found[instance_id] = {("calls", f"{instance_id}/{shortened(own)}", "1")}
     for instance_id, mount, fingerprint, expires_at in connection.execute(_KEYS, asked).fetchall():
         found.setdefault(instance_id, set()).add(
             ("appkeys", f"{instance_id}/{mount}/{fingerprint}", _until(expires_at))
         )
     for instance_id, user_id in connection.execute(_GUESTS, asked).fetchall():
         found.setdefault(instance_id, set()).add(("guests", f"{instance_id}/{user_id}", "1"))
+    for instance_id, mount, routes in connection.execute(_PUBLIC, asked).fetchall():
+        if patterns := _plain(routes):
+            found.setdefault(instance_id, set()).add(("public", f"{instance_id}/{mount}", patterns))
     return {instance_id: frozenset(entries) for instance_id, entries in found.items()}
+
+
+def _plain(routes: Iterable[str]) -> str:
+    """As apps_catalog/public_routes.py reads them: a missing slash counts as there, blanks at the ends do not count."""
+    trimmed = [route.strip() for route in routes]
+    slashed = [route if route.startswith("/") else f"/{route}" for route in trimmed if route]
+    line = " ".join(route for route in slashed if _PLAIN.fullmatch(route))
+    return line if len(line) <= _LONGEST else ""
 
 
 def _until(expires_at: datetime | None) -> str:

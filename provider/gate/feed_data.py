@@ -4,7 +4,7 @@ import base64
 
 from psycopg import Connection
 
-from provider.gate.feed import Placement
+from provider.gate.feed import Placement, shortened
 from tenants.data_secrets import cloud_secrets
 
 # Of this gate's cell, in clouds that are open. is_open: the data server has heard of the collection as it is, and is not
@@ -29,22 +29,22 @@ WHERE k.state = 'active' AND c.cell_id = %(cell)s AND c.state = 'active'
 def load(connection: Connection, cell: str, root: str, cloud_ids: list[str] | None) -> dict[str, Placement]:
     """By cloud; of these, or of all. root: FREEHOLD_DATA_KEY.
 
-    Maps: data (project → server), own (instance → project), sign (project → what the gate signs with, Base64),
-    datakeys (SHA-256 of a key → project), fresh (SHA-256 of a key that the data server has not heard of yet).
+    Maps: data (project → server), own (instance → `<project>/<cloud>`), sign (cloud → what the gate signs with, Base64),
+    datakeys (shortened SHA-256 of a key → project), fresh (the same of a key that the data server has not heard of yet).
     """
     asked = {"cell": cell, "ids": cloud_ids}
     found: dict[str, set[tuple[str, str, str]]] = {}
     for cloud_id, project, instance_id, sha256, upstream, is_open in connection.execute(_COLLECTIONS, asked).fetchall():
         entries = found.setdefault(cloud_id, set())
         secret = cloud_secrets(root, cloud_id).gate
-        entries.add(("sign", project, base64.b64encode(secret).decode()))
+        entries.add(("sign", cloud_id, base64.b64encode(secret).decode()))
         if upstream and is_open:
             entries.add(("data", project, upstream))
         if instance_id:
-            entries |= {("own", instance_id, project), ("datakeys", sha256, project)}
+            entries |= {("own", instance_id, f"{project}/{cloud_id}"), ("datakeys", shortened(sha256), project)}
     for cloud_id, project, sha256, is_known in connection.execute(_KEYS, asked).fetchall():
         entries = found.setdefault(cloud_id, set())
-        entries.add(("datakeys", sha256, project))
+        entries.add(("datakeys", shortened(sha256), project))
         if not is_known:
-            entries.add(("fresh", sha256, "1"))
+            entries.add(("fresh", shortened(sha256), "1"))
     return {cloud_id: frozenset(entries) for cloud_id, entries in found.items()}

@@ -47,6 +47,8 @@ class Proxy:
 
     def entries(self, name: str) -> list[Entry]:
         lines = self._command(f"show map {self._map(name)}").splitlines()
+        if lines and lines[0].startswith("Unknown map"):
+            raise ProxyUnavailable(f"no rule looks into {name}.map")
         return [Entry(*_three(line)) for line in lines if line]
 
     def converge(self, name: str, wanted: Mapping[str, str]) -> int:
@@ -72,6 +74,10 @@ class Proxy:
     def drop(self, name: str, key: str) -> None:
         """The key is gone afterwards, however often it was there."""
         self._command(f"del map {self._map(name)} {key}")
+
+    def ask(self, command: str) -> str:
+        """What the proxy says to any other command."""
+        return self._command(command)
 
     def overwrite(self, key: str, value: str) -> None:
         """A key of the state map, which stays there all the time (`set` has no gap, and is quick in a small map)."""

@@ -8,7 +8,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from provider.pages.operator import staff_only
+from provider.pages.desk import affairs
+from provider.pages.operator import changes
 from provider.pages.plan_forms import GrantForm, PlanChoiceForm, shown
 from tenants import access
 from tenants.errors import Refused
@@ -21,7 +22,7 @@ ROWS = 50
 
 
 @never_cache
-@staff_only
+@changes("plans")
 @require_safe
 def clouds(request: HttpRequest) -> HttpResponse:
     """`?q=`: the beginning of a handle or address, or a namespace. Without: those with something beside their plan."""
@@ -37,7 +38,7 @@ def clouds(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@staff_only
+@changes("plans")
 @require_http_methods(["GET", "HEAD", "POST"])
 def cloud(request: HttpRequest, cloud_id: str) -> HttpResponse:
     """POST gives it something beside its plan."""
@@ -54,7 +55,7 @@ def cloud(request: HttpRequest, cloud_id: str) -> HttpResponse:
     return _page(request, row, form, PlanChoiceForm(), 422 if form.is_bound else 200)
 
 
-@staff_only
+@changes("plans")
 @require_POST
 def plan(request: HttpRequest, cloud_id: str) -> HttpResponse:
     operator = person(request)
@@ -71,7 +72,7 @@ def plan(request: HttpRequest, cloud_id: str) -> HttpResponse:
     return _page(request, row, GrantForm(), form, 422, chosen)
 
 
-@staff_only
+@changes("plans")
 @require_POST
 def end(request: HttpRequest, cloud_id: str, override_id: str) -> HttpResponse:
     operator = person(request)
@@ -94,6 +95,7 @@ def _page(
     allowance = row.allowance
     given = list(access.overrides_for(person(request), row.pk)[:ROWS])
     context = {
+        **affairs(person(request), row),
         "cloud": row,
         "allowance": allowance,
         "quota": allowance.quota,

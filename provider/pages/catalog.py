@@ -7,7 +7,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from apps_catalog.models import AppReport, Release, Review
-from provider.pages.operator import staff_only
+from provider.pages.operator import changes
 from tenants.errors import Refused
 from tenants.services.releases import review_release
 from tenants.services.reports import answer_report
@@ -17,7 +17,7 @@ ROWS = 50
 
 
 @never_cache
-@staff_only
+@changes("apps")
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
     pending = Release.objects.filter(review=Review.PENDING).select_related("app__developer", "revision")
@@ -26,7 +26,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     return render(request, "tenants/operator_catalog.html", context)
 
 
-@staff_only
+@changes("apps")
 @require_POST
 def review(request: HttpRequest, release_id: str) -> HttpResponse:
     """`do` is approve or refuse; refusing wants a note, which its developer reads."""
@@ -41,7 +41,7 @@ def review(request: HttpRequest, release_id: str) -> HttpResponse:
     return redirect("console:operator_catalog")
 
 
-@staff_only
+@changes("apps")
 @require_POST
 def report(request: HttpRequest, report_id: str) -> HttpResponse:
     """`do` is close, or unlist: then the app is also taken off the catalog."""

@@ -1,4 +1,7 @@
-"""`/operator/mails/`: on one machine mails are written to a folder; here they are read."""
+"""`/operator/mails/`: on one machine mails are written to a folder; here they are read.
+
+By those alone who may make operators: whoever reads a mail can follow the links in it.
+"""
 
 import email
 import re
@@ -14,7 +17,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from provider.pages.operator import staff_only
+from provider.pages.operator import changes
 
 _FILE = re.compile(r"[A-Za-z0-9_-]+\.log")
 _RULE = b"-" * 79 + b"\n"  # what Django's file backend writes after each message
@@ -34,7 +37,7 @@ class Mail:
 
 
 @never_cache
-@staff_only
+@changes("operators", reads_too=True)
 @require_safe
 def mails(request: HttpRequest) -> HttpResponse:
     folder = Path(settings.EMAIL_FILE_PATH)
@@ -44,7 +47,7 @@ def mails(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@staff_only
+@changes("operators", reads_too=True)
 @require_safe
 def mail(request: HttpRequest, name: str) -> HttpResponse:
     file_name, _, position = name.rpartition(":")

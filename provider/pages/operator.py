@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import wraps
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, F, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -13,9 +14,13 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from apps_catalog.models import AppReport, Release, Review
 from provider.healthz import components
+from tenants import operators
 from tenants.models import Cloud, Instance, Operation, User
+from tenants.services import desk
 from tenants.states import CloudState, InstanceState, WorkState
+from tenants.views.person import person
 
 ROWS = 12
 OVERDUE = timedelta(minutes=2)
@@ -23,6 +28,8 @@ View = Callable[..., HttpResponse]
 
 
 def staff_only(view: View) -> View:
+    """For operators; to everybody else there is nothing."""
+
     @wraps(view)
     def checked(request: HttpRequest, *args: Any, **named: Any) -> HttpResponse:
         if not (isinstance(request.user, User) and request.user.is_active and request.user.is_staff):
@@ -30,6 +37,24 @@ def staff_only(view: View) -> View:
         return view(request, *args, **named)
 
     return checked
+
+
+def changes(area: str, *, reads_too: bool = False) -> Callable[[View], View]:
+    """For operators; what is no safe request (reads_too: that as well) only for those who may change something in `area`."""
+
+    def decorate(view: View) -> View:
+        @staff_only
+        @wraps(view)
+        def checked(request: HttpRequest, *args: Any, **named: Any) -> HttpResponse:
+            operator = person(request)
+            is_safe = request.method in ("GET", "HEAD") and not reads_too
+            if not is_safe and not operators.may(operator, area):
+                raise PermissionDenied(f"An operator of the role {operator.operator_role} may not change this.")
+            return view(request, *args, **named)
+
+        return checked
+
+    return decorate
 
 
 @never_cache
@@ -42,9 +67,31 @@ def overview(request: HttpRequest) -> HttpResponse:
         "by_state": by_state,
         "failing": list(_failing()[:ROWS]),
         "people": list(_people()[:ROWS]),
+        "loads": desk.loads(),
+        "income": desk.income(),
+        "waiting": _waiting(),
         "components": [{"name": name, **_shown(found)} for name, found in sorted(components().items())],
     }
     return render(request, "tenants/operator.html", context)
+
+
+def _waiting() -> list[tuple[str, int, str]]:
+    """What an operator's answer, or the cluster's, is waited for."""
+    catalog = reverse("console:operator_catalog")
+    return [
+        ("Releases to look at", Release.objects.filter(review=Review.PENDING).count(), f"{catalog}#pending"),
+        ("Reports", AppReport.objects.filter(closed_at__isnull=True).count(), f"{catalog}#reports"),
+        (
+            "Operations in progress",
+            Operation.objects.filter(state__in=(WorkState.QUEUED, WorkState.RUNNING)).count(),
+            "",
+        ),
+        (
+            "Apps the cluster is behind with",
+            Instance.objects.filter(observed_generation__lt=F("generation")).count(),
+            "",
+        ),
+    ]
 
 
 def _shown(component: dict[str, str]) -> dict[str, str]:

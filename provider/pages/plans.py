@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from provider.pages.operator import staff_only
+from provider.pages.operator import changes
 from provider.pages.plan_forms import FileForm, PlanForm
 from tenants import access
 from tenants.errors import Refused
@@ -19,7 +19,7 @@ from tenants.views.person import person, show, tell
 
 
 @never_cache
-@staff_only
+@changes("plans")
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
     context = {"plans": list(access.plans_for(person(request))), "form": FileForm()}
@@ -27,7 +27,7 @@ def overview(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@staff_only
+@changes("plans")
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
     form = PlanForm(request.POST if request.method == "POST" else None)
@@ -43,7 +43,7 @@ def new(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@staff_only
+@changes("plans")
 @require_http_methods(["GET", "HEAD", "POST"])
 def one(request: HttpRequest, slug: str) -> HttpResponse:
     """POST with `do`: save, archive, offer (again) or delete."""
@@ -74,7 +74,7 @@ def one(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @never_cache
-@staff_only
+@changes("plans")
 @require_http_methods(["GET", "HEAD", "POST"])
 def file(request: HttpRequest) -> HttpResponse:
     """GET downloads all plans; POST brings a file's in, all or nothing."""

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from provider.pages import allowances, catalog, docs, mails, operator, plans
+from provider.pages import allowances, catalog, desk, docs, mails, operator, plans
 from tenants.views import live_urls, urls
 
 app_name = "console"
@@ -21,6 +21,10 @@ urlpatterns = [
     path("operator/clouds/<str:cloud_id>/", allowances.cloud, name="operator_cloud"),
     path("operator/clouds/<str:cloud_id>/plan/", allowances.plan, name="operator_cloud_plan"),
     path("operator/clouds/<str:cloud_id>/overrides/<str:override_id>/end/", allowances.end, name="override_end"),
+    path("operator/clouds/<str:cloud_id>/support/", desk.act, name="operator_support"),
+    path("operator/operations/<str:operation_id>/retry/", desk.retry, name="operator_retry"),
+    path("operator/team/", desk.team, name="operator_team"),
+    path("operator/audit/", desk.audit, name="operator_audit"),
     path("operator/mails/", mails.mails, name="mails"),
     path("operator/mails/<str:name>/", mails.mail, name="mail"),
     path("docs/", docs.page, name="docs"),

@@ -120,7 +120,7 @@ class PlanFile(Endpoint):
 
 
 class CloudPlan(Endpoint):
-    area = "operator:clouds"
+    area = AREA
 
     @extend_schema(operation_id="operator_clouds_plan", responses={200: CloudPlanShape, **errors(404)})
     def get(self, request: Request, cloud_id: str) -> Response:
@@ -149,7 +149,7 @@ class CloudPlan(Endpoint):
 
 
 class Overrides(Endpoint):
-    area = "operator:clouds"
+    area = AREA
 
     @extend_schema(
         operation_id="operator_overrides_list",
@@ -182,7 +182,7 @@ class Overrides(Endpoint):
 
 
 class OneOverride(Endpoint):
-    area = "operator:clouds"
+    area = AREA
 
     @extend_schema(
         operation_id="operator_overrides_end", responses={200: OverrideShape, **errors(404, 409)}, parameters=[KEY]

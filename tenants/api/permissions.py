@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
+from tenants import operators
 from tenants.models import ApiToken
 from tenants.services.tokens import allows
 
@@ -21,4 +22,11 @@ class WithinScopes(BasePermission):
         token = request.auth
         if not isinstance(token, ApiToken):
             return False
-        return allows(token, getattr(view, "area", ""), writes=request.method not in SAFE_METHODS)
+        area, writes = getattr(view, "area", ""), request.method not in SAFE_METHODS
+        if not allows(token, area, writes=writes):
+            return False
+        group, _, part = area.partition(":")
+        if group == "operator" and writes and not operators.may(token.user, part):
+            self.message = f"An operator of the role {token.user.operator_role} may look at this, and not change it."
+            return False
+        return True

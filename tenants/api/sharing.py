@@ -5,8 +5,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tenants import access
-from tenants.api.answers import KEY, PAGE, errors, page_of
+from tenants.api.answers import KEY, PAGE, OperationShape, errors, page_of
 from tenants.api.base import Endpoint, person
+from tenants.api.instances import accepted
 from tenants.api.requests import Invited, NewAppKey
 from tenants.api.sharing_shapes import (
     AppKeyShape,
@@ -20,6 +21,7 @@ from tenants.api.sharing_shapes import (
 from tenants.errors import Conflict
 from tenants.services import app_keys, sharing
 from tenants.services.idempotency import Answer
+from tenants.services.instances import renew_calls_key
 
 
 class AppKeys(Endpoint):
@@ -70,6 +72,22 @@ class OneAppKey(Endpoint):
             return Answer(204, None)
 
         return self.once(request, act)
+
+
+class RenewOwnKey(Endpoint):
+    area = "instances"
+
+    @extend_schema(
+        operation_id="instances_keys_renew",
+        request=None,
+        responses={202: OperationShape, **errors(404, 409)},
+        parameters=[KEY],
+    )
+    def post(self, request: Request, instance_id: str) -> Response:
+        """Another key for the calls between its own micros (DETA_API_KEY), which start afresh with it."""
+        user = person(request)
+        instance = access.instance_for(user, instance_id)
+        return self.once(request, lambda: accepted(user, renew_calls_key(user, instance)))
 
 
 class People(Endpoint):

@@ -35,7 +35,7 @@ def take_up(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tenants", "0010_sleep"),
+        ("tenants", "0019_choices"),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from tenants.models.data import Collection, DataKey, DataServer
 from tenants.models.gate import AppSignIn, GateChange, GateChangeKind, RevokedSession, SignInCode
 from tenants.models.instances import HOLDING_COMPUTE, Instance, InstanceMicro, Wanted
 from tenants.models.operations import Event, Operation, OperationKind, OperationStep
-from tenants.models.people import RetiredHandle, User
+from tenants.models.people import OperatorRole, RetiredHandle, User
 from tenants.models.plans import Allowance, Interval, Override, Plan, Quota, RateClass
 from tenants.models.sharing import AppKey, Share
 from tenants.models.sleeping import Drain, DrainAnswer, Gate
@@ -43,6 +43,7 @@ __all__ = [
     "Operation",
     "OperationKind",
     "OperationStep",
+    "OperatorRole",
     "Override",
     "Plan",
     "Quota",

@@ -28,6 +28,14 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, handle, password, is_staff=True, is_superuser=True, **fields)
 
 
+class OperatorRole(models.TextChoices):
+    """What an operator may do besides looking: see tenants.operators."""
+
+    SUPPORT = "support"
+    BILLING = "billing"
+    ADMIN = "admin"
+
+
 class User(AbstractBaseUser, PermissionsMixin):
     """The id is what apps see as X-Freehold-User: opaque and never reused. Handles are normalised by tenants.handles."""
 
@@ -36,6 +44,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     handle = models.CharField(max_length=32, unique=True)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField("operator", default=False)
+    operator_role = models.CharField(
+        max_length=10, choices=OperatorRole.choices, default=OperatorRole.ADMIN, help_text="Counts for operators only."
+    )
     date_joined = models.DateTimeField(default=timezone.now)
     session_epoch = models.PositiveIntegerField(default=0, help_text="Sessions of an earlier one have ended.")
 

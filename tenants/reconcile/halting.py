@@ -1,5 +1,5 @@
-"""No process may be there: of what belongs to a cloud that closes, which can be brought up again until the cloud is erased,
-and of what is asleep."""
+"""No process may be there: of what belongs to a cloud that closes or is suspended, which can be brought up again until the
+cloud is erased, and of what is asleep."""
 
 from django.db import transaction
 

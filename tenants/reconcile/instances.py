@@ -49,7 +49,7 @@ def _reconcile(instance_id: str, altered: bool) -> bool:
             halting.rest(instance, operation, altered)
         elif instance.cloud.state == CloudState.ACTIVE:
             _run(instance, operation, altered)
-        elif instance.cloud.state == CloudState.CLOSING:
+        elif instance.cloud.state in (CloudState.SUSPENDED, CloudState.CLOSING):
             halting.halt(instance)
     except Temporary as error:
         _later(instance, operation, str(error), error.retry_after_s)

@@ -142,6 +142,19 @@ def restart_instance(actor: User, instance: Instance) -> Operation:
     return bring_up(actor, locked, OperationKind.RESTART, restart=F("restart") + 1)
 
 
+@transaction.atomic
+def renew_calls_key(actor: User, instance: Instance) -> Operation:
+    """Another `DETA_API_KEY` for its micros, which start afresh with it; the old one is refused within seconds.
+
+    Raises Conflict while something else is going on.
+    """
+    quota.lock(instance.cloud_id)
+    locked = lock(instance)
+    require_still(locked)
+    changes = {"restart": F("restart") + 1, "calls_version": F("calls_version") + 1}
+    return bring_up(actor, locked, OperationKind.RESTART, **changes)
+
+
 def start_again(actor: User, instance: Instance) -> Operation:
     """Bring up what was stopped because its cloud was closing. In the transaction that locked the cloud's row."""
     return bring_up(actor, lock(instance), OperationKind.RESTART)

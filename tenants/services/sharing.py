@@ -20,28 +20,28 @@ from tenants.tasks import enqueue_invitation
 
 PEOPLE_LIMIT = 50
 MAILS_A_DAY = 100  # that one cloud may cause
-MAIL_AGAIN = timedelta(hours=1)
+MAIL_AGAIN = timedelta(days=1)  # to the same address about the same app
 IN_FORCE = (ShareState.INVITED, ShareState.ACCEPTED)
 _LEAVING = (InstanceState.REMOVING, InstanceState.REMOVED)
 
 
 @transaction.atomic
 def invite(actor: User, instance: Instance, email: str) -> Share:
-    """By mail. Again, while it waits for an answer: the same invitation, and after an hour another mail.
+    """By mail. Again, while it waits for an answer: the same invitation, and after a day another mail.
 
-    Raises Refused naming the field, Conflict for an instance that goes, or too many people or mails.
+    Raises Refused naming the field, Conflict for an instance that goes, for whoever declined within the last day, and for
+    too many people or mails.
     """
     address = _address(email)
     if address in access.addresses_of(actor) or address == actor.email.lower():
         raise Refused("own_address", "That is your own address.", field="email")
-    cloud = quota.lock(instance.cloud_id)
+    quota.lock(instance.cloud_id)
     locked = Instance.objects.select_for_update(of=("self",), no_key=True).get(pk=instance.pk)
     if locked.state in _LEAVING:
         raise Conflict("instance_removed", "It is being removed.")
     share = Share.objects.select_related("instance").filter(instance=locked, email=address).first()
     if share is not None and share.state in IN_FORCE:
-        if share.state == ShareState.INVITED and share.mailed_at < timezone.now() - MAIL_AGAIN:
-            _require_mail(cloud.pk)
+        if share.state == ShareState.INVITED:
             _mail(share)
         return share
     if locked.shares.filter(state__in=IN_FORCE).count() >= PEOPLE_LIMIT:
@@ -50,16 +50,14 @@ def invite(actor: User, instance: Instance, email: str) -> Share:
 
 
 def _ask(actor: User, instance: Instance, share: Share | None, address: str) -> Share:
+    now = timezone.now()
     if share is None:
-        _require_mail(instance.cloud_id)
-        share = Share(instance=instance, email=address)
-        share.mailed_at = timezone.now() - MAIL_AGAIN
+        share = Share(instance=instance, email=address, mailed_at=now - MAIL_AGAIN)
         share.save(force_insert=True)
         Event.record(share, before="", after=ShareState.INVITED, actor=actor.pk)
-    elif share.mailed_at > timezone.now() - MAIL_AGAIN:
-        raise Conflict("invited_just_now", "They were written to within the last hour. Try again later.")
+    elif share.state == ShareState.DECLINED and share.answered_at and share.answered_at > now - MAIL_AGAIN:
+        raise Conflict("declined_lately", "They declined within the last day. Ask them before you ask again here.")
     else:
-        _require_mail(instance.cloud_id)
         move(share, ShareState.INVITED, actor=actor.pk, user=None, answered_at=None)
     _mail(share)
     return share
@@ -106,7 +104,10 @@ def _lock(share: Share) -> Share:
 
 
 def _mail(share: Share) -> None:
-    """Asked for in this transaction, sent by a worker."""
+    """Asked for in this transaction, sent by a worker; not more often than strangers can be asked to bear."""
+    if share.mailed_at > timezone.now() - MAIL_AGAIN:
+        return  # they have one, and find the invitation in their console
+    _require_mail(share.instance.cloud_id)
     share.mailed_at = share.mail_at = timezone.now()
     share.mail_tries = 0
     share.save(update_fields=["mailed_at", "mail_at", "mail_tries"])

@@ -14,6 +14,7 @@ from tenants import access
 from tenants.errors import Refused
 from tenants.models import Instance, User
 from tenants.services import app_keys, idempotency, sharing
+from tenants.services.instances import renew_calls_key
 from tenants.states import InstanceState
 from tenants.views.forms import AppKeyForm, InviteForm
 from tenants.views.person import person, show, tell
@@ -89,6 +90,19 @@ def revoke_key(request: HttpRequest, instance_id: str, key_id: str) -> HttpRespo
     return redirect("console:instance_access", instance_id)
 
 
+@login_required
+@require_POST
+def renew_calls(request: HttpRequest, instance_id: str) -> HttpResponse:
+    user = person(request)
+    row = access.instance_for(user, instance_id)
+    try:
+        renew_calls_key(user, row)
+    except Refused as refusal:
+        tell(request, refusal)
+        return redirect("console:instance_access", instance_id)
+    return redirect("console:instance", instance_id)
+
+
 @never_cache
 @login_required
 @require_safe
@@ -128,6 +142,7 @@ def _page(request: HttpRequest, row: Instance, *, status: int = 200, **more: Any
         "guests": list(access.shares_of(row)),
         "keys": list(row.app_keys.all()),
         "takes_keys": takes,
+        "calls": len(row.micros.all()) > 1,
         "invite": InviteForm(),
         "key_form": AppKeyForm(takes),
         **more,

@@ -53,6 +53,7 @@ urlpatterns = [
     path("instances/<str:instance_id>/access/people/<str:share_id>/end/", sharing.end_share, name="share_end"),
     path("instances/<str:instance_id>/access/keys/", sharing.make_key, name="app_key_create"),
     path("instances/<str:instance_id>/access/keys/<str:key_id>/revoke/", sharing.revoke_key, name="app_key_revoke"),
+    path("instances/<str:instance_id>/access/renew/", sharing.renew_calls, name="calls_renew"),
     path("shared/", sharing.shared, name="shared"),
     path("shared/<str:share_id>/", sharing.answer, name="share_answer"),
     path("operations/<str:operation_id>/", operations.operation, name="operation"),

@@ -112,6 +112,26 @@ def test_strangers_and_nobody_get_nothing(cluster: MemoryCluster) -> None:
     assert AppKey.objects.count() == 1
 
 
+def test_the_key_between_micros_is_renewed_by_a_restart(cluster: MemoryCluster) -> None:
+    user, instance = installed(cluster)
+    program, renew = Program(user), f"instances/{instance.pk}/keys/renew/"
+    before = _own_keys(cluster, instance)
+    GateChange.objects.all().delete()
+    answer = program("POST", renew)
+    assert (answer.status_code, answer.json()["kind"]) == (202, "restart")
+    assert ("instance", instance.pk) in GateChange.objects.values_list("kind", "key")
+    assert error(program("POST", renew))[:2] == (409, "instance_busy")
+    settle()
+    after = _own_keys(cluster, instance)
+    assert len(before) == len(after) == 1 and before != after
+    assert error(Program(active_person(cluster, "stranger"))("POST", renew))[0] == 404
+
+
+def _own_keys(cluster: MemoryCluster, instance: Instance) -> set[str]:
+    """What its micros are given: all the same."""
+    return {micro.env["DETA_API_KEY"] for micro in cluster.specs[instance.pk].micros}
+
+
 def test_a_removed_app_has_no_keys(cluster: MemoryCluster) -> None:
     user, instance = installed(cluster)
     program, keys = Program(user), f"instances/{instance.pk}/keys/"

@@ -86,8 +86,9 @@ def test_a_guest_may_decline_or_leave_and_be_asked_again_later(
         assert program("POST", f"shared/{share['id']}/decline/").json()["state"] == "declined"
     assert program("GET", "shared/").json()["results"] == []
     again = Program(owner)("POST", people(instance), {"email": guest.email})
-    assert error(again)[:2] == (409, "invited_just_now")
-    Share.objects.update(mailed_at=timezone.now() - timedelta(hours=2))
+    assert error(again)[:2] == (409, "declined_lately")
+    before = timezone.now() - timedelta(days=2)
+    Share.objects.update(mailed_at=before, answered_at=before)
     assert invited(owner, instance, guest.email)["id"] == share["id"]
     assert program("POST", f"shared/{share['id']}/accept/").status_code == 200
     assert error(program("POST", f"shared/{share['id']}/decline/"))[:2] == (409, "not_invited")
@@ -178,13 +179,17 @@ def _no_mail_server(*_: object) -> None:
     raise ConnectionRefusedError("mail")
 
 
-def test_asking_twice_writes_once_until_an_hour_is_over(owner: User, instance: Instance) -> None:
+def test_asking_twice_writes_once_until_a_day_is_over(owner: User, instance: Instance) -> None:
     first = invited(owner, instance, "guest@example.net")
     send_mails()
     assert invited(owner, instance, "guest@example.net") == first
     send_mails()
     assert len(mail.outbox) == 1
-    Share.objects.update(mailed_at=timezone.now() - timedelta(hours=2))
+    Program(owner)("DELETE", people(instance, f"{first['id']}/"))
+    assert invited(owner, instance, "guest@example.net")["state"] == "invited"
+    send_mails()
+    assert len(mail.outbox) == 1
+    Share.objects.update(mailed_at=timezone.now() - timedelta(days=2))
     assert invited(owner, instance, "guest@example.net")["id"] == first["id"]
     send_mails()
     assert len(mail.outbox) == 2

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from tests.gate.running import CONSOLE, ROOT, Gate, keys, running, wait_until
+from tests.gate.running import CONSOLE, ROOT, Gate, _environment, keys, running, wait_until
 from tests.gate.wire import Reply, Upstream
 
-__all__ = ["CONSOLE", "ROOT", "Gate", "errors_of", "keys", "wait_until"]
+__all__ = ["CONSOLE", "ROOT", "Gate", "_environment", "errors_of", "keys", "wait_until"]
 
 
 @pytest.fixture(scope="package")

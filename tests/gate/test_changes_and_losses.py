@@ -135,13 +135,14 @@ def test_without_heartbeat_and_provider_nobody_gets_in(stale: Gate, house: House
     assert upstream.seen == []
 
 
-def test_without_the_provider_the_signed_in_go_on_and_everyone_else_is_refused(
+def test_without_the_provider_the_signed_in_and_public_pages_go_on_and_everyone_else_is_refused(
     gate: Gate, house: House, upstream: Upstream
 ) -> None:
     gate.stop("live", signal.SIGKILL)
-    assert gate.http.ask(house.host, "/open/x", JSON).status == 502
     assert gate.http.ask(house.host, "/p", JSON).status == 502
     assert upstream.seen == []
+    assert gate.http.ask(house.host, "/open/x", JSON).status == 200
+    assert upstream.last.header("x-freehold-user") is None
     assert _enters(gate, house)
 
 

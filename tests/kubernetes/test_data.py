@@ -38,6 +38,16 @@ except urllib.error.HTTPError as error:
     print(json.dumps([error.code, json.load(error)]))
 """
 
+OWN_ADDRESS = """
+import json, os, sys, urllib.error, urllib.request
+headers = {'X-API-Key': sys.argv[1], 'Accept': 'application/json'}
+try:
+    wish = urllib.request.Request(f"https://{os.environ['DETA_SPACE_APP_HOSTNAME']}/x", headers=headers)
+    print(json.dumps(urllib.request.urlopen(wish, timeout=40).status))
+except urllib.error.HTTPError as error:
+    print(json.dumps(error.code))
+"""
+
 
 class Shell:
     """A person's app that runs what it is told, in its pod."""
@@ -145,6 +155,13 @@ def test_another_clouds_key_is_refused(shell: Shell, thief: Shell) -> None:
     assert thief.ask("secret/items/k", project=shell.project) == refused
     assert thief.ask("secret/items/k", project=shell.project, key=f"{shell.project}_guess") == refused
     assert shell.ask("secret/items/k") == [200, {"key": "k", "n": 1}]
+
+
+def test_a_pod_calls_its_own_address_with_the_key_it_is_given(shell: Shell, thief: Shell) -> None:
+    """Through the gate, like every other request; the key of another copy of the same app counts for nothing."""
+    own, other = (one.run("printf %s $DETA_API_KEY") for one in (shell, thief))
+    assert own != other
+    assert [shell.python(OWN_ADDRESS, key) for key in (own, other, "")] == [200, 401, 401]
 
 
 def test_an_app_that_asks_the_servers_pod_itself_gets_no_administration(freehold: ClusterStack, shell: Shell) -> None:

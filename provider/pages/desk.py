@@ -1,0 +1,114 @@
+"""The operator's desk: one person's affairs, what support does for them, who is an operator, and what happened."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from provider.pages.operator import changes, staff_only
+from tenants import access, operators
+from tenants.errors import Refused
+from tenants.models import Cloud, Operation, OperatorRole, User
+from tenants.services import desk, support, usage
+from tenants.views.person import person, tell
+
+ROWS = 15
+PAGE = 100
+
+
+def affairs(operator: User, cloud: Cloud) -> dict[str, Any]:
+    """What a page about one cloud shows besides its plan."""
+    return {
+        "parts": usage.parts(cloud),
+        "operations": list(cloud.operations.select_related("instance")[:ROWS]),
+        "instances": list(
+            cloud.instances.exclude(state="removed").select_related("app").order_by("-created_at")[:ROWS]
+        ),
+        "events": list(desk.events(cloud_id=cloud.pk)[:ROWS]),
+        "may_support": operators.may(operator, "people"),
+        "may_appoint": operators.may(operator, "operators"),
+        "may_grant": operators.may(operator, "plans"),
+        "roles": OperatorRole.choices,
+        "unconfirmed": EmailAddress.objects.filter(user=cloud.owner, verified=False).exists(),
+    }
+
+
+@changes("people")
+@require_POST
+def act(request: HttpRequest, cloud_id: str) -> HttpResponse:
+    """`do` is suspend, restore or confirm; `reason` says why."""
+    operator = person(request)
+    cloud, reason = access.cloud_for(operator, cloud_id), request.POST.get("reason", "")
+    acts: dict[str, tuple[Callable[[], object], str]] = {
+        "suspend": (partial(support.suspend_cloud, operator, cloud, reason), "It is suspended; its owner was told."),
+        "restore": (partial(support.restore_cloud, operator, cloud, reason), "It is active again; its owner was told."),
+        "confirm": (partial(support.resend_confirmation, operator, cloud.owner, reason), "The mail is on its way."),
+    }
+    if request.POST.get("do") not in acts:
+        raise Http404
+    done, said = acts[request.POST["do"]]
+    try:
+        done()
+        messages.success(request, said)
+    except Refused as refusal:
+        tell(request, refusal)
+    return redirect("console:operator_cloud", cloud_id)
+
+
+@changes("people")
+@require_POST
+def retry(request: HttpRequest, operation_id: str) -> HttpResponse:
+    operation = get_object_or_404(Operation, pk=operation_id)
+    try:
+        support.retry_for(person(request), operation, request.POST.get("reason", ""))
+        messages.success(request, "It is being tried again.")
+    except Refused as refusal:
+        tell(request, refusal)
+    return redirect("console:operator_cloud", operation.cloud_id)
+
+
+@never_cache
+@changes("operators")
+@require_http_methods(["GET", "HEAD", "POST"])
+def team(request: HttpRequest) -> HttpResponse:
+    """Who is an operator, and as what. POST: `email` and `role`, which may be empty."""
+    if request.method == "POST":
+        found = User.objects.filter(
+            email__iexact=request.POST.get("email", "").strip()[:254].replace("\x00", "")
+        ).first()
+        if found is None:
+            messages.error(request, "Nobody has an account with this address.")
+        else:
+            try:
+                support.appoint(person(request), found, request.POST.get("role", ""))
+                messages.success(request, f"Changed for {found.handle}.")
+            except Refused as refusal:
+                tell(request, refusal)
+        return redirect("console:operator_team")
+    context = {
+        "team": list(User.objects.filter(is_staff=True).order_by("handle")),
+        "roles": OperatorRole.choices,
+        "areas": [(area, ", ".join(roles)) for area, roles in operators.AREAS.items()],
+        "may_appoint": operators.may(person(request), "operators"),
+    }
+    return render(request, "tenants/operator_team.html", context)
+
+
+@never_cache
+@staff_only
+@require_safe
+def audit(request: HttpRequest) -> HttpResponse:
+    """`?q=` is the id of a cloud, of whoever acted, or of what it happened to."""
+    asked = request.GET.get("q", "").strip()[:40].replace("\x00", "")
+    rows = desk.events()
+    if asked:
+        rows = desk.events(cloud_id=asked) | desk.events(actor=asked) | desk.events(subject=asked)
+    page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
+    return render(request, "tenants/operator_audit.html", {"page": page, "asked": asked})
