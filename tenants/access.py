@@ -8,6 +8,8 @@ from django.shortcuts import get_object_or_404
 
 from apps_catalog.models import App, AppReport, Release, Review, Revision
 from tenants.models import (
+    Action,
+    ActionRun,
     ApiToken,
     AppKey,
     Cloud,
@@ -37,6 +39,16 @@ def instances_of(user: User) -> QuerySet[Instance]:
 def instance_for(user: User, instance_id: str) -> Instance:
     """One of theirs, removed ones too: what became of it is still theirs to know."""
     return get_object_or_404(_instances(user), pk=instance_id)
+
+
+def action_for(user: User, instance_id: str, key: str) -> Action:
+    """One of theirs, by what the Spacefile calls it."""
+    rows = Action.objects.filter(instance__cloud__owner=user).exclude(instance__state=InstanceState.REMOVED)
+    return get_object_or_404(rows.select_related("instance__app"), instance_id=instance_id, key=key)
+
+
+def action_run_for(user: User, instance_id: str, key: str, run_id: str) -> ActionRun:
+    return get_object_or_404(ActionRun, action=action_for(user, instance_id, key), pk=run_id)
 
 
 def app_key_for(user: User, instance_id: str, key_id: str) -> AppKey:
@@ -105,9 +117,9 @@ def export_for(user: User, collection_id: str, export_id: str) -> Export:
 
 
 def imports_of(user: User, collection_id: str) -> QuerySet[Import]:
-    """Of one of their collections, newest first; those too that were only looked at."""
+    """Of one of their collections, newest first; those too that were only looked at, or are still coming."""
     rows = Import.objects.filter(collection=collection_for(user, collection_id))
-    return rows.select_related("operation", "collection__cloud").order_by("-created_at")
+    return rows.select_related("operation", "looking", "collection__cloud").order_by("-created_at")
 
 
 def import_for(user: User, collection_id: str, import_id: str) -> Import:
@@ -115,7 +127,9 @@ def import_for(user: User, collection_id: str, import_id: str) -> Import:
 
 
 def operations_of(user: User) -> QuerySet[Operation]:
-    rows = Operation.objects.filter(cloud__owner=user).select_related("instance", "revision", "collection", "export")
+    rows = Operation.objects.filter(cloud__owner=user).select_related(
+        "instance", "revision", "collection", "export", "looked_at"
+    )
     return rows.prefetch_related("steps")
 
 

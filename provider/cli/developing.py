@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import secrets
 import signal
 import subprocess
@@ -14,9 +15,10 @@ import httpx
 import typer
 
 from apps_catalog.spacefile import Spacefile
-from provider.cli import data_access, dev_micros, project
+from provider.cli import data_access, dev_data, dev_micros, project
+from provider.cli.dev_http import HEAD_LIMIT
 from provider.cli.dev_micros import Running
-from provider.cli.dev_proxy import HEAD_LIMIT, Place, Router
+from provider.cli.dev_proxy import Place, Router
 from provider.cli.failures import Failure
 from provider.cli.publishing import checked
 from provider.cli.screen import Screen
@@ -56,8 +58,8 @@ def trigger(action: Action, directory: Dir = HERE, as_json: AsJson = False) -> N
     """Do a scheduled action now, in the micros that `freehold dev` runs."""
     with showing_failures(as_json) as screen:
         root = project.folder(directory)
-        name = _micro_of(checked(root), action)
-        url = f"http://127.0.0.1:{_port_of(root, name)}/__space/v0/actions"
+        name, path = _doer_of(checked(root), action)
+        url = f"http://127.0.0.1:{_port_of(root, name)}{path}"
         try:
             answer = httpx.post(url, json={"event": {"id": action, "trigger": "schedule"}}, timeout=30)
         except httpx.TransportError as error:
@@ -101,7 +103,7 @@ async def _serve(
                 "it is an image, and the Spacefile says no dev" if entry.micro.image else "there is neither dev nor run"
             )
             screen.say(f"{entry.micro.name} is left out: {lacks}.", "yellow")
-    router = Router(places, _OWNER)
+    router = Router(places, _OWNER, dev_data.of({**os.environ, **data}))
     try:
         server = await asyncio.start_server(router.serve, host, port, limit=HEAD_LIMIT)
     except OSError as error:
@@ -148,10 +150,12 @@ def _place(entry: Running) -> Place:
     return Place(entry.micro.name, entry.micro.mount, folder=entry.folder / (entry.micro.serve or "."))
 
 
-def _micro_of(spacefile: Spacefile, action: str) -> str:
+def _doer_of(spacefile: Spacefile, action: str) -> tuple[str, str]:
+    """The micro's name, and what is posted to."""
     for micro in spacefile.micros:
-        if any(known.id == action for known in micro.actions):
-            return micro.name
+        for known in micro.actions:
+            if known.id == action:
+                return micro.name, "/" + (known.path or "__space/v0/actions").lstrip("/")
     known_ids = ", ".join(known.id for micro in spacefile.micros for known in micro.actions) or "none"
     raise Failure(f"The Spacefile has no action {action!r}; there are: {known_ids}.", code="no_action", field="action")
 

@@ -4,9 +4,11 @@ from django.urls import path
 
 from tenants.api import (
     accounts,
+    actions,
     catalog,
     clouds,
     collections,
+    contents,
     instances,
     operator_apps,
     operator_people,
@@ -16,6 +18,7 @@ from tenants.api import (
     sharing,
     transfers,
     updates,
+    uploads,
     usage,
 )
 
@@ -40,6 +43,12 @@ urlpatterns = [
     path("instances/<slug:instance_id>/config/", updates.Config.as_view()),
     path("instances/<slug:instance_id>/update/", updates.Update.as_view()),
     path("instances/<slug:instance_id>/rollback/", updates.Rollback.as_view()),
+    path("instances/<slug:instance_id>/actions/", actions.Actions.as_view()),
+    # An app may call its actions anything, so that even a slash is part of an id.
+    path("instances/<slug:instance_id>/actions/<path:action_id>/run/", actions.RunNow.as_view()),
+    path("instances/<slug:instance_id>/actions/<path:action_id>/runs/", actions.Runs.as_view()),
+    path("instances/<slug:instance_id>/actions/<path:action_id>/runs/<slug:run_id>/", actions.OneRun.as_view()),
+    path("instances/<slug:instance_id>/actions/<path:action_id>/", actions.OneAction.as_view()),
     path("instances/<slug:instance_id>/keys/", sharing.AppKeys.as_view()),
     path("instances/<slug:instance_id>/keys/renew/", sharing.RenewOwnKey.as_view()),
     path("instances/<slug:instance_id>/keys/<slug:key_id>/", sharing.OneAppKey.as_view()),
@@ -60,6 +69,14 @@ urlpatterns = [
     path("collections/<slug:collection_id>/imports/", transfers.Imports.as_view()),
     path("collections/<slug:collection_id>/imports/<slug:import_id>/", transfers.OneImport.as_view()),
     path("collections/<slug:collection_id>/imports/<slug:import_id>/apply/", transfers.Apply.as_view()),
+    path("collections/<slug:collection_id>/uploads/", uploads.Uploads.as_view()),
+    path("collections/<slug:collection_id>/uploads/<slug:import_id>/", uploads.OneUpload.as_view()),
+    path("collections/<slug:collection_id>/uploads/<slug:import_id>/parts/<int:number>/", uploads.Part.as_view()),
+    path("collections/<slug:collection_id>/uploads/<slug:import_id>/finish/", uploads.Finish.as_view()),
+    path("collections/<slug:collection_id>/bases/", contents.Bases.as_view()),
+    path("collections/<slug:collection_id>/bases/<str:name>/", contents.OneBase.as_view()),
+    path("collections/<slug:collection_id>/drives/", contents.Drives.as_view()),
+    path("collections/<slug:collection_id>/drives/<str:name>/", contents.OneDrive.as_view()),
     path("collections/<slug:collection_id>/wipe/", transfers.Wipe.as_view()),
     path("operator/people/", operator_people.People.as_view()),
     path("operator/people/<slug:user_id>/", operator_people.OnePerson.as_view()),

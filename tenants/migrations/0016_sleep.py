@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("apps_catalog", "0006_media"),
-        ("tenants", "0014_contract"),
+        ("tenants", "0015_data"),
     ]
 
     operations = [
@@ -105,12 +105,6 @@ class Migration(migrations.Migration):
                     django.core.validators.MinValueValidator(60),
                     django.core.validators.MaxValueValidator(7776000),
                 ],
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="instance",
-            index=models.Index(
-                condition=models.Q(("state", "running")), fields=["last_used_at"], name="instance_awake"
             ),
         ),
         migrations.AddField(

@@ -1,4 +1,6 @@
 from tenants.models.access import ApiToken, IdempotencyRecord
+from tenants.models.actions import Action, ActionRun, RunResult, RunTrigger
+from tenants.models.billing import BillingAccount, EventCursor, PaymentEvent, PlanPrice
 from tenants.models.clouds import Cell, Cloud, Installation
 from tenants.models.data import Collection, DataKey, DataServer
 from tenants.models.gate import AppSignIn, GateChange, GateChangeKind, RevokedSession, SignInCode
@@ -14,10 +16,13 @@ from tenants.models.usage import BUILDS, MeterReading, UsageCount, UsageEvent, U
 __all__ = [
     "BUILDS",
     "HOLDING_COMPUTE",
+    "Action",
+    "ActionRun",
     "Allowance",
     "ApiToken",
     "AppKey",
     "AppSignIn",
+    "BillingAccount",
     "Cell",
     "Cloud",
     "Collection",
@@ -26,6 +31,7 @@ __all__ = [
     "Drain",
     "DrainAnswer",
     "Event",
+    "EventCursor",
     "Export",
     "Gate",
     "GateChange",
@@ -42,11 +48,15 @@ __all__ = [
     "OperationStep",
     "OperatorRole",
     "Override",
+    "PaymentEvent",
     "Plan",
+    "PlanPrice",
     "Quota",
     "RateClass",
     "RetiredHandle",
     "RevokedSession",
+    "RunResult",
+    "RunTrigger",
     "Share",
     "SignInCode",
     "UsageCount",
