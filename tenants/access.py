@@ -105,9 +105,9 @@ def export_for(user: User, collection_id: str, export_id: str) -> Export:
 
 
 def imports_of(user: User, collection_id: str) -> QuerySet[Import]:
-    """Of one of their collections, newest first; those too that were only looked at."""
+    """Of one of their collections, newest first; those too that were only looked at, or are still coming."""
     rows = Import.objects.filter(collection=collection_for(user, collection_id))
-    return rows.select_related("operation", "collection__cloud").order_by("-created_at")
+    return rows.select_related("operation", "looking", "collection__cloud").order_by("-created_at")
 
 
 def import_for(user: User, collection_id: str, import_id: str) -> Import:
@@ -115,7 +115,9 @@ def import_for(user: User, collection_id: str, import_id: str) -> Import:
 
 
 def operations_of(user: User) -> QuerySet[Operation]:
-    rows = Operation.objects.filter(cloud__owner=user).select_related("instance", "revision", "collection", "export")
+    rows = Operation.objects.filter(cloud__owner=user).select_related(
+        "instance", "revision", "collection", "export", "looked_at"
+    )
     return rows.prefetch_related("steps")
 
 

@@ -10,7 +10,7 @@ from k8s.bundles.client import ResultsClient
 from k8s.bundles.tokens import Bearer, Kind
 from k8s.cell import Cell
 from k8s.errors import NotFound, Temporary
-from k8s.kube import builds, logs, measuring, observe, terminating
+from k8s.kube import builds, growing, logs, measuring, observe, terminating
 from k8s.kube.api import Api, path
 from k8s.kube.applied import Applied
 from k8s.kube.jobs import Jobs
@@ -98,12 +98,15 @@ class KubeCluster:
             return False
         token = tokens.issue(self._key, Bearer(Kind.INSTANCE, spec.cloud_id, spec.instance_id))
         wanted = instance(spec, self._cell, token, self._attempts(spec, there))
-        changed = [m for m in wanted if not is_intact(m, there.get(_key(m))) and not _stays(spec, m, there)]
+        changed = [m for m in wanted if not is_intact(m, there.get(_key(m)))]
         needless = there.keys() - {_key(m) for m in wanted}
         if changed and not any(kind == "Deployment" for kind, _ in there):
             self._refuse_beside_leftovers(spec, labels)
         for manifest in changed:
-            self._write(spec, manifest, there.get(_key(manifest)))
+            if _may_only_grow(spec, manifest, there):
+                growing.grow(self._api, manifest)
+            else:
+                self._write(spec, manifest, there.get(_key(manifest)))
         for kind, name in sorted(needless):
             self._api.delete(path(kind, spec.namespace, name))
         self._applied.note(spec)
@@ -408,9 +411,8 @@ def _key(manifest: Manifest) -> tuple[str, str]:
     return manifest["kind"], manifest["metadata"]["name"]
 
 
-def _stays(spec: InstanceSpec, manifest: Manifest, there: Mapping[tuple[str, str], Manifest]) -> bool:
-    """A data server's volume keeps its size when the plan changes: none shrinks, few classes grow, and the server keeps
-    to its limit by itself."""
+def _may_only_grow(spec: InstanceSpec, manifest: Manifest, there: Mapping[tuple[str, str], Manifest]) -> bool:
+    """A data server's volume follows its plan upwards, where the class lets it."""
     return spec.role is Role.DATA and manifest["kind"] == "PersistentVolumeClaim" and _key(manifest) in there
 
 

@@ -15,8 +15,10 @@ from pathlib import Path, PurePosixPath
 from k8s.errors import Permanent
 from k8s.local import artifacts, documents, sandbox, sandbox_volume
 from k8s.local.capture import Capture
+from k8s.local.deflating import Pieces
 from k8s.local.documents import BuildDocument
 from k8s.local.host import Host
+from k8s.local.journal import log
 from k8s.local.logfiles import LogWriter
 from k8s.local.micros import base_environment
 from k8s.local.once import Files, Once
@@ -45,7 +47,7 @@ class Build(Once):
         super().__init__(host, cloud_id, job_id, files, host.build_places)
 
     async def _attempt(self, spec: BuildSpec, uid: int) -> JobStatus:
-        """Disk, sandbox, packing; the disk and the sandbox are gone at the end whatever happened."""
+        """Disk, sandbox, packing; the sandbox is gone at the end whatever happened."""
         record = self._record(uid)
         work = self._home.work(self.cloud_id, self.owner)
         self._home.build_log(self.cloud_id, self.owner).unlink(missing_ok=True)
@@ -69,9 +71,14 @@ class Build(Once):
         finally:
             self._host.stop_egress(sandbox.upstream(self._host.node, record)[0])
             await asyncio.to_thread(sandbox.clear, self._host.node, record)
-            await asyncio.to_thread(sandbox_volume.destroy, work)
             self._host.build_slots.free(record.slot)
             capture.close()
+
+    async def _clear_up(self) -> None:
+        try:
+            await asyncio.to_thread(sandbox_volume.destroy, self._home.work(self.cloud_id, self.owner))
+        except OSError:  # the next agent removes what is left
+            log.exception("event=disk_left cloud=%s job=%s", self.cloud_id, self.owner)
 
     def _lay_out(self, spec: BuildSpec, uid: int, work: Path) -> None:
         sandbox_volume.destroy(work)
@@ -112,7 +119,8 @@ class Build(Once):
         store.mkdir(parents=True, exist_ok=True)
         draft = store / f".draft-{self.owner}-{secrets.token_hex(4)}"
         try:
-            artifacts.pack(work / "out", draft, spec.output_limit_mib * 1024**2)
+            pieces = Pieces(self._home.pieces(self.cloud_id))
+            artifacts.pack(work / "out", draft, spec.output_limit_mib * 1024**2, pieces)
             size = draft.stat().st_size
             digest = artifacts.put(store, draft)
         finally:

@@ -157,7 +157,8 @@ class Fleet:
         for folder in {path.with_suffix("") for path in self._home.volumes(cloud_id).glob("*")}:
             sandbox_volume.destroy(folder)
         sandbox_volume.destroy(self._home.cache(cloud_id))
-        for folder in (self._home.logs(cloud_id), self._home.status(cloud_id), self._home.volumes(cloud_id)):
+        home = self._home
+        for folder in (home.logs(cloud_id), home.status(cloud_id), home.volumes(cloud_id), home.pieces(cloud_id)):
             shutil.rmtree(folder, ignore_errors=True)
         self._node.cgroups.remove_cloud(cloud_id)
         shutil.rmtree(self._home.cloud(cloud_id), ignore_errors=True)

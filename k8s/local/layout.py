@@ -151,6 +151,10 @@ class NodeHome:
         """What builds of one cloud keep from one to the next; never shared between clouds (it could be poisoned)."""
         return self.root / "cache" / cloud_id
 
+    def pieces(self, cloud_id: str) -> Path:
+        """Parts of the archives made of this cloud's builds, compressed: written by the agent alone, unlike the cache."""
+        return self.root / "pieces" / cloud_id
+
     def work(self, cloud_id: str, job_id: str) -> Path:
         """A running build's own disk."""
         return self.root / "work" / cloud_id / job_id

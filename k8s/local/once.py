@@ -83,6 +83,10 @@ class Once:
             status = self._failed(self.broke)
         if not self._stop.is_set():
             self._publish(status)
+        await self._clear_up()
+
+    async def _clear_up(self) -> None:
+        """What takes a while and nobody need wait for: how it ended is told already."""
 
     def _failed(self, reason: str, log_tail: str = "") -> JobStatus:
         return JobStatus(self.owner, self.cloud_id, JobPhase.FAILED, reason=reason, log_tail=log_tail)

@@ -60,11 +60,12 @@ class Api:
     def patch(self, path: str, body: Document) -> Document:
         return _document(self._call("PATCH", path, json=body))
 
-    def upload(
-        self, path: str, file: BinaryIO, fields: Mapping[str, str], *, name: str = "bundle", **params: str
-    ) -> Document:
-        """name: what the field is called that holds the zip."""
-        return _document(self._call("POST", path, data=dict(fields), params=params, upload=(name, file)))
+    def upload(self, path: str, file: BinaryIO, fields: Mapping[str, str]) -> Document:
+        """A bundle with what is said of it."""
+        return _document(self._call("POST", path, data=dict(fields), upload=("bundle", file)))
+
+    def put(self, path: str, content: bytes, **params: str) -> Document:
+        return _document(self._call("PUT", path, content=content, params=params))
 
     @contextmanager
     def fetching(self, path: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:

@@ -65,8 +65,8 @@ class Screen:
             yield progress.wrap_file(file, total=size_bytes, description=escape(_printable(text)))
 
     @contextmanager
-    def receiving(self, size_bytes: int, done_bytes: int, text: str) -> Iterator[Callable[[int], object]]:
-        """A bar on a terminal; call what it gives with the number of bytes that came in."""
+    def moving(self, size_bytes: int, done_bytes: int, text: str) -> Iterator[Callable[[int], object]]:
+        """A bar on a terminal; call what it gives with the number of bytes that moved."""
         if not self.is_terminal:
             yield lambda _: None
             return

@@ -23,7 +23,7 @@ Conflicts = Annotated[
     str, typer.Option("--conflicts", help="Keys and file names that are there already: fail, skip or replace.")
 ]
 CHOICES = ("fail", "skip", "replace")
-# How long nothing may come in before a download is given up; what came stays, and the next try goes on from there.
+# How long nothing may move before a transfer is given up; what came stays, and the next try goes on from there.
 _PATIENCE_S = 120.0
 
 
@@ -123,7 +123,7 @@ def _fetch(here: Session, ready: Document, target: Path) -> None:
 def _fill(here: Session, ready: Document, file: BinaryIO) -> None:
     """Goes on from where a broken connection left off."""
     size, done, came = int(ready["size_bytes"]), 0, time.monotonic()
-    with here.screen.receiving(size, done, "Fetching") as tell:
+    with here.screen.moving(size, done, "Fetching") as tell:
         while done < size:
             headers = {"Range": f"bytes={done}-"} if done else {}
             try:
@@ -142,14 +142,51 @@ def _fill(here: Session, ready: Document, file: BinaryIO) -> None:
 
 
 def _send(here: Session, collection: Document, archive: Path) -> Document:
-    path = f"collections/{collection['id']}/imports/"
+    """The import with its preview. The same archive sent again goes on where it broke off."""
     try:
-        with archive.open("rb") as opened:
+        with archive.open("rb") as file:
+            mark = hashlib.file_digest(file, "sha256").hexdigest()
             size = archive.stat().st_size
-            with here.screen.sending(opened, size, "Sending") as file:
-                return here.api.upload(path, file, {}, name="archive", dry_run="true")
+            if not size:
+                raise Failure(f"{archive} is empty.", code="invalid_archive", field="archive")
+            path = f"collections/{collection['id']}/uploads/"
+            begun = here.api.post(path, {"size_bytes": size, "fingerprint": mark})
+            path += f"{begun['id']}/"
+            _send_parts(here, begun, file, path)
     except OSError as error:
         raise Failure(f"{archive} cannot be read: {error.strerror}", code="unreadable", field="archive") from error
+    looking = here.api.post(f"{path}finish/")
+    done = operations.wait_for(here.api, here.screen, looking["operation"], title="Looking through it")
+    operations.require_success(done, "Nothing was imported.")
+    return here.api.get(f"collections/{collection['id']}/imports/{begun['id']}/")
+
+
+def _send_parts(here: Session, begun: Document, file: BinaryIO, path: str) -> None:
+    """Those that are not there yet; each again while nobody answers."""
+    there, size, length = set(begun["parts"]), int(begun["size_bytes"]), int(begun["part_bytes"])
+    numbers = [number for number in range(1, -(-size // length) + 1) if number not in there]
+    with here.screen.moving(size, size - sum(_length(n, length, size) for n in numbers), "Sending") as tell:
+        for number in numbers:
+            file.seek((number - 1) * length)
+            part = file.read(length)
+            _insist(here, f"{path}parts/{number}/", part)
+            tell(len(part))
+
+
+def _insist(here: Session, path: str, part: bytes) -> None:
+    began, checksum = time.monotonic(), hashlib.sha256(part).hexdigest()
+    while True:
+        try:
+            here.api.put(path, part, sha256=checksum)
+            return
+        except Unreachable:
+            if time.monotonic() - began > _PATIENCE_S:
+                raise
+            time.sleep(0.5)
+
+
+def _length(number: int, length: int, size: int) -> int:
+    return min(length, size - (number - 1) * length)
 
 
 def _tell(here: Session, preview: Document) -> None:

@@ -200,6 +200,24 @@ class CollectionShape(serializers.Serializer[Any]):
     created_at = Moment()
 
 
+class BaseShape(serializers.Serializer[Any]):
+    name = Text()
+    items = Number()
+    size_bytes = Number()
+
+
+class DriveShape(serializers.Serializer[Any]):
+    name = Text()
+    files = Number()
+    size_bytes = Number()
+
+
+class RemovedShape(serializers.Serializer[Any]):
+    """How many files went."""
+
+    removed = Number()
+
+
 class ExportShape(serializers.Serializer[Any]):
     """made_at: the instant that the zip shows. download: its address, null before it is made and once it has ended."""
 
@@ -244,20 +262,37 @@ class ReportOfImportShape(serializers.Serializer[Any]):
     replaced = Number()
 
 
+class UploadShape(serializers.Serializer[Any]):
+    """id: also the import's. parts: numbers, from 1, of those that are there; each is part_bytes long, the last one as long
+    as what is left."""
+
+    id = Text()
+    size_bytes = Number()
+    part_bytes = Number()
+    parts = serializers.ListField(child=Number())
+    created_at = Moment()
+
+
 class ImportShape(serializers.Serializer[Any]):
+    """operation: what imports it; before, what looks through an archive that came in parts; null while it is only looked
+    at. preview: null until it was looked through."""
+
     id = Text()
     operation = Text(allow_null=True)
     state = Text(allow_null=True)
     conflicts = Text(allow_null=True)
-    preview = PreviewShape()
+    preview = PreviewShape(allow_null=True)
     report = ReportOfImportShape(allow_null=True)
     created_at = Moment()
 
 
 class DataKeyShape(serializers.Serializer[Any]):
+    """last_used_at: within a minute or two."""
+
     id = Text()
     name = Text()
     prefix = Text()
+    last_used_at = Moment(allow_null=True)
     created_at = Moment()
 
 

@@ -72,10 +72,23 @@ class NewImport(Strict):
     conflicts = serializers.CharField(max_length=10, required=False, default="fail")
 
 
+class NewUpload(Strict):
+    """fingerprint: what you know the archive by, such as its SHA-256; asked again with the same, an upload goes on."""
+
+    size_bytes = serializers.IntegerField(min_value=1)
+    fingerprint = serializers.CharField(max_length=200, required=False, default="", allow_blank=True)
+
+
 class ImportChoice(Strict):
     """conflicts: fail, skip or replace."""
 
     conflicts = serializers.CharField(max_length=10, required=False, default="fail")
+
+
+class NewPart(Strict):
+    """A base's or a drive's name: one segment of a path."""
+
+    name = serializers.CharField(max_length=250, trim_whitespace=False)
 
 
 class Named(Strict):

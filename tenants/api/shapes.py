@@ -12,6 +12,7 @@ from tenants.representation import instance_document, moment, operation_document
 from tenants.services.adoption import Adoption
 from tenants.services.instances import InstallPlan
 from tenants.services.updates import UpdatePlan
+from tenants.services.uploads import Progress
 
 Document = dict[str, Any]
 
@@ -77,7 +78,13 @@ def collection_document(collection: Collection) -> Document:
 
 
 def data_key_document(key: DataKey) -> Document:
-    return {"id": key.pk, "name": key.name, "prefix": key.prefix, "created_at": moment(key.created_at)}
+    return {
+        "id": key.pk,
+        "name": key.name,
+        "prefix": key.prefix,
+        "last_used_at": moment(key.last_used_at),
+        "created_at": moment(key.created_at),
+    }
 
 
 def export_document(export: Export) -> Document:
@@ -98,14 +105,25 @@ def export_document(export: Export) -> Document:
 
 
 def import_document(row: Import) -> Document:
-    """`row` with its operation, null while the archive was only looked at."""
+    """`row` with its operations: the one that imports, before it the one that looks through what came in parts."""
+    operation = row.operation or row.looking
     return {
         "id": row.pk,
-        "operation": row.operation_id,
-        "state": row.operation.state if row.operation else None,
+        "operation": operation.pk if operation else None,
+        "state": operation.state if operation else None,
         "conflicts": row.conflicts or None,
         "preview": row.preview,
         "report": row.report,
+        "created_at": moment(row.created_at),
+    }
+
+
+def upload_document(row: Import, progress: Progress) -> Document:
+    return {
+        "id": row.pk,
+        "size_bytes": progress.size_bytes,
+        "part_bytes": progress.part_bytes,
+        "parts": list(progress.parts),
         "created_at": moment(row.created_at),
     }
 

@@ -2,19 +2,23 @@
 
 | method, path | body → answer |
 |---|---|
-| GET `/collections` | `{"collections": [{id, name, instances, keys: [{id, name}]}]}` |
+| GET `/collections` | `{"collections": [{id, name, instances, keys: [{id, name, last_used}]}]}` |
 | PUT `/collections/{id}` | `{name, keys: [{id, name, sha256}], instances: [{instance, version}]}`: these alone → 201, 200 |
 | GET `/collections/{id}` | the same, and `bytes`, `bases: [{name, items, bytes}]`, `drives: [{name, files, bytes}]` |
 | DELETE `/collections/{id}` | with all data |
 | POST `/collections/{id}/wipe` | all data, not the collection |
-| DELETE `/collections/{id}/bases/{name}`, `…/drives/{name}` | |
+| PUT, DELETE `/collections/{id}/bases/{name}`, `…/drives/{name}` | an empty one → 201, 200; away with all of it |
 | `/collections/{id}/bases/{name}/…`, `…/drives/{name}/…` | as apps are answered below `/v1/{id}/{name}/` |
 | GET `…/drives/{name}/folder?prefix=&last=&limit=` | `{"entries": [{name, type, bytes, stored}], "last": … or null}` |
+| DELETE `…/drives/{name}/folder?prefix=` | all files below it → `{"removed": n}` |
 | POST `…/drives/{name}/rename` | `{"from", "to"}` |
-| GET, PUT `/quota` | `{"limit_bytes": n or null}` → `{limit_bytes, used_bytes}` |
+| GET, PUT `/quota` | `{"limit_bytes": n or null}` → `{limit_bytes, used_bytes, disk_bytes}`, the last of the whole disk |
 | POST `/collections/{id}/exports` | 201 `{id, size_bytes, made}`; it is as of now. DELETE ends all of the collection |
 | GET, HEAD `/exports/{id}` | the zip, any range; DELETE ends it |
 | POST `/collections/{id}/imports` | a zip → 201, the preview |
+| PUT `…/imports/{id}` | `{"size_bytes"}`: it comes in parts → `{id, size_bytes, part_bytes, parts}`; GET: that |
+| PUT `…/imports/{id}/parts/{n}?sha256=` | the part |
+| POST `…/imports/{id}/stage` | all parts are there → 200, the preview |
 | POST `…/imports/{id}/apply` | `{"conflicts": "skip", "replace" or "fail"}` → `{items, files, skipped, replaced}` |
 | DELETE `…/imports/{id}` | |
 | GET `/healthz` | without a token |
@@ -23,10 +27,11 @@
 import hmac
 import logging
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from tenants.data_server import contents, documents, folders, importing, inspection, keys, wire
+from tenants.data_server import contents, documents, folders, importing, inspection, keys, receiving, wire
 from tenants.data_server.collection import Collection
 from tenants.data_server.errors import Gone, NotAllowed, NotFound, Refused, Unauthorized
 from tenants.data_server.exporting import Export, Exports
@@ -74,7 +79,8 @@ class AdminApp:
                 return await self._quota(request)
             case ["collections"]:
                 _allow(request, "GET")
-                shown = [_shown(one, wanted) for one, wanted in sorted(self.registry.names().items())]
+                names = sorted(self.registry.names().items())
+                shown = [_shown(one, wanted, self.registry.last_used(one)) for one, wanted in names]
                 return wire.reply(200, {"collections": shown})
             case ["collections", project_id]:
                 return await self._collection(request, project_id)
@@ -95,8 +101,9 @@ class AdminApp:
             if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
                 raise Refused("limit_bytes must be a whole number or null")
             self.registry.set_limit(limit)
-        quota = self.registry.quota
-        return wire.reply(200, {"limit_bytes": quota.limit_bytes, "used_bytes": quota.used_bytes})
+        quota, disk_bytes = self.registry.quota, shutil.disk_usage(self.registry.folder).total
+        shown = {"limit_bytes": quota.limit_bytes, "used_bytes": quota.used_bytes, "disk_bytes": disk_bytes}
+        return wire.reply(200, shown)
 
     async def _collection(self, request: Request, project_id: str) -> Answer:
         _allow(request, "GET", "PUT", "DELETE")
@@ -105,19 +112,20 @@ class AdminApp:
         if request.method == "PUT":
             wanted = _wanted(await _object(request))
             new = self.registry.ensure(project_id, wanted)
-            return wire.reply(201 if new else 200, _shown(project_id, wanted))
+            return wire.reply(201 if new else 200, _shown(project_id, wanted, self.registry.last_used(project_id)))
         if request.method == "DELETE":
             self.exports.end_of(project_id)
             await self.registry.remove(project_id)
             return wire.reply(200, {"id": project_id})
         with self.registry.using(project_id) as collection:
-            shown = _shown(project_id, self.registry.names()[project_id])
+            wanted = self.registry.names()[project_id]
+            shown = _shown(project_id, wanted, self.registry.last_used(project_id))
             return wire.reply(200, shown | await inspection.describe(collection))
 
     async def _contents(self, request: Request, project_id: str, table: str, name: str, rest: bytes) -> Answer:
         if table == "drives" and rest in (b"folder", b"rename"):
             with self.registry.using(project_id) as collection:
-                return await (_look if rest == b"folder" else _rename)(request, collection, contents.check_name(name))
+                return await (_folder if rest == b"folder" else _rename)(request, collection, contents.check_name(name))
         if contents.is_of_base(rest) != (table == "bases"):
             raise NotFound("Not found")
         return await contents.answer(self.registry, request, project_id, name, rest)
@@ -137,7 +145,10 @@ class AdminApp:
                     _allow(request, "POST")
                     await inspection.wipe(collection)
                 case ["bases" | "drives" as table, name]:
-                    _allow(request, "DELETE")
+                    _allow(request, "PUT", "DELETE")
+                    if request.method == "PUT":
+                        new = await inspection.make(collection, table, contents.check_name(name))
+                        return wire.reply(201 if new else 200, {"name": name})
                     await inspection.drop(collection, table, name)
                 case ["imports", *more]:
                     return await _import(request, collection, more)
@@ -156,9 +167,11 @@ class AdminApp:
         return _send_export(request, export)
 
 
-async def _look(request: Request, collection: Collection, drive: str) -> Answer:
-    _allow(request, "GET")
+async def _folder(request: Request, collection: Collection, drive: str) -> Answer:
+    _allow(request, "GET", "DELETE")
     asked = request.parameters()
+    if request.method == "DELETE":
+        return wire.reply(200, {"removed": await folders.remove(collection, drive, asked.get("prefix", ""))})
     limit = asked.get("limit", str(_ENTRIES))
     if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= _ENTRIES):
         raise Refused(f"limit must be a whole number from 1 to {_ENTRIES}")
@@ -195,9 +208,16 @@ async def _import(request: Request, collection: Collection, rest: list[str]) -> 
             preview = await importing.stage(collection, request.content(), request.announced_bytes())
             return wire.reply(201, preview)
         case [import_id]:
-            _allow(request, "DELETE")
-            importing.discard(collection, import_id)
-            return wire.reply(200, {"id": import_id})
+            return await _archive(request, collection, import_id)
+        case [import_id, "parts", number]:
+            _allow(request, "PUT")
+            sent = int(number) if number.isascii() and number.isdigit() and len(number) <= 7 else 0
+            checksum = request.parameters().get("sha256", "")
+            await receiving.put_part(collection, import_id, sent, checksum, request.content())
+            return wire.reply(200, {"part": sent})
+        case [import_id, "stage"]:
+            _allow(request, "POST")
+            return wire.reply(200, await importing.stage_parts(collection, import_id))
         case [import_id, "apply"]:
             _allow(request, "POST")
             try:
@@ -206,6 +226,19 @@ async def _import(request: Request, collection: Collection, rest: list[str]) -> 
                 raise Refused("conflicts must be 'skip', 'replace' or 'fail'") from None
             return wire.reply(200, await importing.apply(collection, import_id, conflicts))
     raise NotFound("Not found")
+
+
+async def _archive(request: Request, collection: Collection, import_id: str) -> Answer:
+    _allow(request, "GET", "PUT", "DELETE")
+    if request.method == "DELETE":
+        importing.discard(collection, import_id)
+        return wire.reply(200, {"id": import_id})
+    if request.method == "GET":
+        return wire.reply(200, receiving.look(collection, import_id))
+    size = (await _object(request)).get("size_bytes")
+    if not isinstance(size, int) or isinstance(size, bool):
+        raise Refused("size_bytes must be a whole number")
+    return wire.reply(200, receiving.begin(collection, import_id, size, importing.limit(collection)))
 
 
 def _allow(request: Request, *methods: str) -> None:
@@ -251,10 +284,10 @@ def _instance(found: dict[str, Any], where: str) -> Instance:
     return Instance(instance, version)
 
 
-def _shown(project_id: str, wanted: Wanted) -> dict[str, Any]:
+def _shown(project_id: str, wanted: Wanted, used: Mapping[str, float]) -> dict[str, Any]:
     return {
         "id": project_id,
         "name": wanted.name,
-        "keys": [{"id": key.id, "name": key.name} for key in wanted.keys],
+        "keys": [{"id": key.id, "name": key.name, "last_used": used.get(key.sha256)} for key in wanted.keys],
         "instances": [{"instance": one.instance, "version": one.version} for one in wanted.instances],
     }

@@ -46,7 +46,7 @@ class Blobs:
         pending: asyncio.Future[None] | None = None
         loop = asyncio.get_running_loop()
         try:
-            async for piece in _gathered(content):
+            async for piece in gathered(content):
                 if pending is not None:
                     await pending
                 if writing.size_bytes + len(piece) > limit_bytes:
@@ -117,10 +117,7 @@ class _Writing:
         self._crc = zlib.crc32(piece, self._crc)
         self._sha256.update(piece)
         self.size_bytes += len(piece)
-        with memoryview(piece) as rest:
-            done = 0
-            while done < len(rest):
-                done += _written(self._descriptor, rest[done:])
+        write_all(self._descriptor, piece)
 
     def finish(self) -> Blob:
         os.fsync(self._descriptor)
@@ -134,16 +131,32 @@ class _Writing:
         self._path.unlink(missing_ok=True)
 
 
-def _written(descriptor: int, piece: memoryview) -> int:
+def write_all(descriptor: int, piece: bytes | bytearray) -> None:
+    """Raises Full."""
+    with memoryview(piece) as rest:
+        done = 0
+        while done < len(rest):
+            done += _written(os.write, descriptor, rest[done:])
+
+
+def write_at(descriptor: int, piece: bytes | bytearray, offset: int) -> None:
+    """Raises Full."""
+    with memoryview(piece) as rest:
+        done = 0
+        while done < len(rest):
+            done += _written(os.pwrite, descriptor, rest[done:], offset + done)
+
+
+def _written(write: Callable[..., int], *where: object) -> int:
     try:
-        return os.write(descriptor, piece)
+        return write(*where)
     except OSError as error:
         if error.errno in (28, 122):  # ENOSPC, EDQUOT
             raise Full("The disk of this cloud is full") from error
         raise
 
 
-async def _gathered(content: AsyncIterator[bytes]) -> AsyncIterator[bytearray]:
+async def gathered(content: AsyncIterator[bytes]) -> AsyncIterator[bytearray]:
     """In pieces of about a megabyte: one hop to another thread per piece."""
     piece = bytearray()
     async for some in content:

@@ -40,6 +40,7 @@ class Collection:
         schema.migrate(self._db, schema.COLLECTION)
         self.blobs = Blobs(folder / "blobs", threads)
         self.imports = folder / "imports"
+        self.unpacking = asyncio.Lock()  # one archive at a time
         self.reader = database.connect(folder / "data.db", readonly=True)
         self._scanners: list[apsw.Connection] = []
         self._scanning = asyncio.Semaphore(_SCANNERS)

@@ -8,8 +8,9 @@ import apsw
 from tenants.data_server import database, drives
 from tenants.data_server.collection import Collection
 from tenants.data_server.database import Transaction
-from tenants.data_server.errors import Conflict, NotFound
+from tenants.data_server.errors import Conflict, NotFound, Refused
 
+_AT_ONCE = 500
 _FILE = """SELECT type, bytes, stored FROM files
            WHERE drive = (SELECT id FROM drives WHERE name = ?) AND name = ?"""
 
@@ -51,6 +52,24 @@ async def rename(collection: Collection, drive: str, old: str, new: str) -> None
         db.execute("UPDATE files SET name = ? WHERE drive = ? AND name = ?", (new, number, old))
 
     await collection.write(work)
+
+
+async def remove(collection: Collection, drive: str, prefix: str) -> int:
+    """All files whose name begins with `prefix`, some at a time, so that others may write in between. Returns how many.
+
+    Safe to repeat: interrupted, the next goes on.
+    """
+    if not prefix.endswith("/"):
+        raise Refused("A folder's name ends in a slash")
+    removed = 0
+    while True:
+        names, more = await collection.scan(
+            lambda db: drives.names(db, drive, prefix=prefix, last="", limit=_AT_ONCE, recursive=True)
+        )
+        await drives.delete(collection, drive, names)
+        removed += len(names)
+        if not more:
+            return removed
 
 
 def _entry(db: apsw.Connection, drive: str, name: str) -> Entry:

@@ -1,26 +1,26 @@
-"""Imports in two steps: an archive is staged beside the collection and looked at; then applied, whole or not at all."""
+"""Imports in two steps: an archive is staged beside the collection and looked at; then applied, whole or not at all.
+
+It comes in one request (`stage`), or in parts (receiving.py) and is then unpacked (`stage_parts`).
+"""
 
 import asyncio
 import json
-import re
 import secrets
 import shutil
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import apsw
 
-from tenants.data_server import archives, bases, database, disk, documents, drives, schema
+from tenants.data_server import archives, bases, database, disk, documents, drives, receiving, schema
 from tenants.data_server.archives import Archive, BaseEntry, FileEntry
 from tenants.data_server.blobs import Blob, Blobs
 from tenants.data_server.collection import Collection
 from tenants.data_server.database import Transaction
 from tenants.data_server.errors import Conflict, Full, NotFound, Refused, TooLarge
+from tenants.data_server.receiving import Place
 
-_ID = re.compile(r"[0-9a-f]{16}")
 _PROBLEMS = 100
 _OVERHEAD_BYTES = 64 * 1024 * 1024
 
@@ -33,23 +33,6 @@ class Conflicts(StrEnum):
     FAIL = "fail"
 
 
-@dataclass(frozen=True)
-class Place:
-    folder: Path
-
-    @property
-    def archive(self) -> Path:
-        return self.folder / "archive.zip"
-
-    @property
-    def staged(self) -> Path:
-        return self.folder / "staged.db"
-
-    @property
-    def blobs(self) -> Path:
-        return self.folder / "blobs"
-
-
 async def stage(collection: Collection, content: AsyncIterator[bytes], announced_bytes: int | None) -> dict[str, Any]:
     """Receive and unpack. The preview: `{id, bases, drives, bytes, ignored, problems}`. After Refused nothing remains.
 
@@ -59,29 +42,53 @@ async def stage(collection: Collection, content: AsyncIterator[bytes], announced
     if announced_bytes is not None and not room(announced_bytes):
         raise Full
     import_id = secrets.token_hex(8)
-    place = Place(collection.imports / import_id)
+    place = receiving.place_of(collection, import_id)
     disk.make(place.folder)
     loop = asyncio.get_running_loop()
     try:
         received = Blobs(place.folder / "received", collection.threads)
-        limit = _limit(collection)
-        blob = await received.receive(content, limit, lambda size: size <= limit)
+        most = limit(collection)
+        blob = await received.receive(content, most, lambda size: size <= most)
         received.path(blob.name).rename(place.archive)
-        problems, ignored = await loop.run_in_executor(collection.threads, _unpack, place, collection)
-        place.archive.unlink()
-        preview = await collection.scan(lambda db: _preview(db, place, collection.clock()))
+        await loop.run_in_executor(collection.threads, _unpack, place, collection)
+        return await _seen(collection, place, import_id)
     except BaseException:
         await loop.run_in_executor(collection.threads, shutil.rmtree, place.folder, True)
         raise
-    return {"id": import_id, **preview, "ignored": ignored, "problems": problems}
+
+
+async def stage_parts(collection: Collection, import_id: str) -> dict[str, Any]:
+    """Unpack what came in parts, and answer like `stage`. Again, also after a crash in between: the same answer.
+
+    Raises NotFound, and Refused for a missing part, or for an archive that is none: then nothing remains. After Full and
+    TooLarge the parts stay.
+    """
+    place = receiving.place_of(collection, import_id)
+    loop = asyncio.get_running_loop()
+    async with collection.unpacking:  # whoever asked first may have gone away meanwhile
+        if not place.unpacked.exists():
+            receiving.check_whole(place)
+            try:
+                await loop.run_in_executor(collection.threads, _unpack, place, collection)
+            except (Full, TooLarge):
+                raise
+            except Refused:
+                await loop.run_in_executor(collection.threads, shutil.rmtree, place.folder, True)
+                raise
+        return await _seen(collection, place, import_id)
+
+
+async def _seen(collection: Collection, place: Place, import_id: str) -> dict[str, Any]:
+    preview = await collection.scan(lambda db: _preview(db, place, collection.clock()))
+    return {"id": import_id, **preview, **json.loads(place.unpacked.read_text())}
 
 
 async def apply(collection: Collection, import_id: str, conflicts: Conflicts) -> dict[str, Any]:
     """In one transaction. Again: the same answer, no change. Raises Conflict, Full, NotFound, Refused for problems."""
-    place = _place(collection, import_id)
+    place = receiving.place_of(collection, import_id)
     done = collection.reader.execute("SELECT report FROM applied WHERE import = ?", (import_id,)).get
     if done is None:
-        if not place.staged.exists():
+        if not place.unpacked.exists():
             raise NotFound("There is no such import")
         await asyncio.get_running_loop().run_in_executor(collection.threads, _adopt_blobs, collection, place)
         done = await collection.write(lambda t: _merge(t, import_id, conflicts, collection.clock()), place.staged)
@@ -92,27 +99,32 @@ async def apply(collection: Collection, import_id: str, conflicts: Conflicts) ->
 
 def discard(collection: Collection, import_id: str) -> None:
     """Safe to repeat."""
-    shutil.rmtree(_place(collection, import_id).folder, ignore_errors=True)
+    shutil.rmtree(receiving.place_of(collection, import_id).folder, ignore_errors=True)
 
 
-def _place(collection: Collection, import_id: str) -> Place:
-    if not _ID.fullmatch(import_id):
-        raise NotFound("There is no such import")
-    return Place(collection.imports / import_id)
-
-
-def _limit(collection: Collection) -> int:
+def limit(collection: Collection) -> int:
     """What an archive may measure: what there is room for, and a margin for what will be skipped or ignored."""
     free = shutil.disk_usage(collection.folder).free
     return max(0, free // 2 - _OVERHEAD_BYTES)
 
 
-def _unpack(place: Place, collection: Collection) -> tuple[list[str], list[str]]:
-    """Problems with single items, and entries that mean nothing here. In a thread."""
+def _unpack(place: Place, collection: Collection) -> None:
+    """Begins anew where an earlier try was killed. In a thread. Raises Refused, TooLarge, Full."""
+    for left in place.folder.glob(f"{place.staged.name}*"):
+        left.unlink()
+    shutil.rmtree(place.blobs, ignore_errors=True)
+    problems, ignored = _unpack_archive(place, collection)
+    # What is wrong with single items, and entries that mean nothing here.
+    receiving.keep(place.unpacked, {"problems": problems, "ignored": ignored})
+    place.archive.unlink()
+    shutil.rmtree(place.parts, ignore_errors=True)
+
+
+def _unpack_archive(place: Place, collection: Collection) -> tuple[list[str], list[str]]:
     archive = Archive(place.archive)
     db = database.connect(place.staged)
     try:
-        if archive.size_bytes() > _limit(collection):
+        if archive.size_bytes() > limit(collection):
             raise TooLarge("The archive unpacks to more than there is room for")
         schema.migrate(db, schema.STAGED)
         problems: list[str] = []

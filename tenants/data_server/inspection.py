@@ -39,6 +39,16 @@ async def drop(collection: Collection, table: str, name: str) -> None:
     await collection.write(work)
 
 
+async def make(collection: Collection, table: str, name: str) -> bool:
+    """One of `bases` or `drives`, empty; they also come by being written to. Returns whether it is new."""
+
+    def work(transaction: Transaction) -> bool:
+        statement = f"INSERT INTO {table}(name) VALUES (?) ON CONFLICT DO NOTHING RETURNING id"  # noqa: S608
+        return transaction.db.execute(statement, (name,)).get is not None
+
+    return await collection.write(work)
+
+
 def _describe(db: apsw.Connection) -> dict[str, Any]:
     shown: dict[str, Any] = {"bytes": used_bytes(db)}
     for table, (contents, _) in _CONTENTS.items():

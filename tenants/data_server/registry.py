@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -66,6 +66,7 @@ class _Entry:
     wanted: Wanted
     created: float
     fingerprints: frozenset[str] = frozenset()
+    used: dict[str, float] = field(default_factory=dict)
     collection: Collection | None = None
     users: int = 0
     waiting: list[asyncio.Future[None]] = field(default_factory=list)
@@ -105,7 +106,14 @@ class Registry:
     def admits(self, project_id: str, key: str) -> bool:
         """By a key that was given out for this collection, or is derived for one of its instances. No call, no I/O."""
         entry = self._entries.get(project_id)
-        return entry is not None and keys.fingerprint(key) in entry.fingerprints
+        if entry is None or (sha256 := keys.fingerprint(key)) not in entry.fingerprints:
+            return False
+        entry.used[sha256] = time.time()
+        return True
+
+    def last_used(self, project_id: str) -> Mapping[str, float]:
+        """By a key's SHA-256, since this server started. The provider asks once a minute and writes it down."""
+        return self._entries[project_id].used
 
     def knows(self, project_id: str, instance_id: str) -> bool:
         """Whether the instance belongs to the collection."""
@@ -138,6 +146,7 @@ class Registry:
             entry = self._entries[project_id] = _Entry(wanted, created)
         entry.wanted = wanted
         entry.fingerprints = self._fingerprints(project_id, wanted)
+        entry.used = {sha256: at for sha256, at in entry.used.items() if sha256 in entry.fingerprints}
         return is_new
 
     async def remove(self, project_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Both listeners in one process: data for apps and the gate, administration for the provider."""
+"""Data for apps and the gate, administration for the provider: on a listener each, or both on one."""
 
 import asyncio
 import contextlib
@@ -17,10 +17,12 @@ from tenants.data_server import disk
 from tenants.data_server.admin_api import AdminApp
 from tenants.data_server.app import DataApp
 from tenants.data_server.registry import Registry
+from tenants.data_server.wire import Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 _HOUSE_S = 5.0
 _BACKLOG = 512
+_BELOW = "below:"
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,29 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Settings:
-    """data, admin: `host:port` or `unix:/path`. certificate: the data address speaks TLS with it."""
+    """data, admin: `host:port` or `unix:/path`; admin also `below:/path`, a part of the data address that nobody outside may
+    reach. certificate: the data address speaks TLS with it. grace_s: for requests that run when it is told to end."""
 
     folder: Path
     data: str
     admin: str
     secrets: Secrets
     certificate: Certificate | None = None
+    grace_s: int = 10
+
+
+class OneAddress:
+    """Requests below `path` are the provider's, all others for data."""
+
+    def __init__(self, data: DataApp, admin: AdminApp, path: str) -> None:
+        self._data, self._admin, self._prefix = data, admin, f"{path}/".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["raw_path"].startswith(self._prefix):
+            scope = {**scope, "raw_path": b"/" + scope["raw_path"].removeprefix(self._prefix)}
+            await self._admin(scope, receive, send)
+        else:
+            await self._data(scope, receive, send)
 
 
 class _Server(uvicorn.Server):
@@ -58,7 +76,7 @@ class _Server(uvicorn.Server):
 
 
 def run(settings: Settings) -> None:
-    """Until SIGTERM or SIGINT; running requests get ten seconds. Raises disk.Unusable."""
+    """Until SIGTERM or SIGINT. Raises disk.Unusable."""
     lock = disk.claim(settings.folder)
     disk.check(settings.folder)
     try:
@@ -70,10 +88,7 @@ def run(settings: Settings) -> None:
 async def _serve(settings: Settings) -> None:
     registry = Registry(settings.folder, settings.secrets.master)
     admin = AdminApp(registry, settings.secrets.admin)
-    certificate = settings.certificate
-    tls: dict[str, Any] = {"ssl_certfile": certificate.chain, "ssl_keyfile": certificate.key} if certificate else {}
-    data_server = _server(DataApp(registry, settings.secrets.gate), **tls)
-    servers = {data_server: listener(settings.data), _server(admin): listener(settings.admin)}
+    servers = _servers(settings, DataApp(registry, settings.secrets.gate), admin)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _end, list(servers))
@@ -87,10 +102,22 @@ async def _serve(settings: Settings) -> None:
         registry.close()
 
 
-def _server(app: Any, **tls: Any) -> _Server:
+def _servers(settings: Settings, data: DataApp, admin: AdminApp) -> dict[_Server, socket.socket]:
+    certificate = settings.certificate
+    tls: dict[str, Any] = {"ssl_certfile": certificate.chain, "ssl_keyfile": certificate.key} if certificate else {}
+    if settings.admin.startswith(_BELOW):
+        both = OneAddress(data, admin, settings.admin.removeprefix(_BELOW))
+        return {_server(both, settings.grace_s, **tls): listener(settings.data)}
+    return {
+        _server(data, settings.grace_s, **tls): listener(settings.data),
+        _server(admin, settings.grace_s): listener(settings.admin),
+    }
+
+
+def _server(app: Any, grace_s: int, **tls: Any) -> _Server:
     config = uvicorn.Config(
         app, interface="asgi3", lifespan="off", log_config=None, access_log=False, server_header=False, date_header=True,
-        timeout_graceful_shutdown=10, timeout_keep_alive=75, http="httptools", ws="none", proxy_headers=False, **tls,
+        timeout_graceful_shutdown=grace_s, timeout_keep_alive=75, http="httptools", ws="none", proxy_headers=False, **tls,
     )  # fmt: skip
     return _Server(config)
 

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("apps_catalog", "0006_media"),
-        ("tenants", "0014_contract"),
+        ("tenants", "0015_data"),
     ]
 
     operations = [

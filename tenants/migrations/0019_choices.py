@@ -28,6 +28,7 @@ class Migration(migrations.Migration):
                     ("remove", "Remove"),
                     ("build", "Build"),
                     ("export", "Export"),
+                    ("look", "Look"),
                     ("import", "Import"),
                     ("wipe", "Wipe"),
                 ],

@@ -30,6 +30,9 @@ class DataServer(models.Model):
     Observed: observed_generation, program (digest of what runs), state, state_reason, upstream ("address:port" or "").
     awake: whether it is wanted to run; used_at: the last request from outside of apps, or work of the provider's own.
     retry_at: when it is tried again after it failed. told_percent: what its owner was last told about its being full.
+    disk_bytes: of the volume, as it was measured last; less than limit_bytes where it did not grow with the plan.
+    needed_until: it is up in a cloud that is suspended or closing, for the provider alone, so that its owner may leave with
+    everything; None where it is not.
     """
 
     id = models.CharField(primary_key=True, max_length=40, default=new_data_server_id, editable=False)
@@ -43,8 +46,10 @@ class DataServer(models.Model):
     state_reason = models.TextField(blank=True)
     upstream = models.CharField(max_length=64, blank=True)
     retry_at = models.DateTimeField(null=True, blank=True)
+    needed_until = models.DateTimeField(null=True, blank=True)
     used_bytes = models.PositiveBigIntegerField(default=0)
     limit_bytes = models.PositiveBigIntegerField(default=0)
+    disk_bytes = models.PositiveBigIntegerField(default=0)
     told_percent = models.PositiveSmallIntegerField(default=0)
     measured_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -98,7 +103,7 @@ class Collection(models.Model):
 class DataKey(models.Model):
     """A key that somebody made for a collection; shown once, only its SHA-256 is kept.
 
-    generation: of the data server, the first that knows it.
+    generation: of the data server, the first that knows it. last_used_at: within a minute or two; None before the first use.
     """
 
     id = models.CharField(primary_key=True, max_length=40, default=new_data_key_id, editable=False)
@@ -107,6 +112,7 @@ class DataKey(models.Model):
     prefix = models.CharField(max_length=60)
     sha256 = models.CharField(max_length=64, unique=True)
     generation = models.PositiveBigIntegerField()
+    last_used_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -31,6 +31,7 @@ class OperationKind(models.TextChoices):
     REMOVE = "remove"
     BUILD = "build"
     EXPORT = "export"
+    LOOK = "look"
     IMPORT = "import"
     WIPE = "wipe"
 

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django.db import models
+from django.utils import timezone
 
 from apps_catalog.identifiers import new_id
 from tenants.models.data import Collection
@@ -43,8 +44,10 @@ class Export(models.Model):
 class Import(models.Model):
     """staged: what the data server calls the archive that lies beside the collection.
 
-    preview: what it holds (services.imports.Preview as a document). operation: None while it was only looked at.
-    report: `{items, files, skipped, replaced}` once it is in.
+    preview: what it holds (reconcile.transfers.seen), None while it still comes in parts or is being looked at.
+    size_bytes, fingerprint: of one that comes in parts; whoever begins one of the same fingerprint again goes on with it.
+    looking: the operation that unpacks what came in parts. operation: the one that imports, None while it was only looked
+    at. touched_at: when something of it came last. report: `{items, files, skipped, replaced}` once it is in.
     """
 
     id = models.CharField(primary_key=True, max_length=40, default=new_import_id, editable=False)
@@ -52,10 +55,16 @@ class Import(models.Model):
     operation = models.OneToOneField(
         Operation, on_delete=models.CASCADE, null=True, blank=True, related_name="data_import"
     )
+    looking = models.OneToOneField(
+        Operation, on_delete=models.SET_NULL, null=True, blank=True, related_name="looked_at"
+    )
     staged = models.CharField(max_length=40)
+    size_bytes = models.PositiveBigIntegerField(default=0)
+    fingerprint = models.CharField(max_length=200, blank=True)
     conflicts = models.CharField(max_length=10, blank=True)
-    preview = models.JSONField()
+    preview = models.JSONField(null=True, blank=True)
     report = models.JSONField(null=True, blank=True)
+    touched_at = models.DateTimeField(default=timezone.now)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -63,7 +72,7 @@ class Import(models.Model):
         indexes: ClassVar = [
             # The tidying: archives that were looked at and not taken.
             models.Index(
-                fields=["created_at"], name="import_only_looked_at", condition=models.Q(operation__isnull=True)
+                fields=["touched_at"], name="import_only_looked_at", condition=models.Q(operation__isnull=True)
             ),
         ]
 

@@ -44,7 +44,8 @@ def _stop(cloud: Cloud, operation: Operation) -> None:
     _end_builds(cloud)
     if cloud.instances.exclude(state=InstanceState.REMOVED).filter(observed_generation__lt=F("generation")).exists():
         return
-    data_servers = DataServer.objects.filter(cloud=cloud).exclude(program="")  # those that ran
+    # Those that ran, and are not up so that everything can be fetched before it is erased.
+    data_servers = DataServer.objects.filter(cloud=cloud, needed_until__isnull=True).exclude(program="")
     if data_servers.exclude(state=DataServerState.STOPPED).exists():
         return
     farewell.announce_date(cloud)
@@ -66,6 +67,7 @@ def _begin(cloud: Cloud, operation: Operation) -> bool:
     row = Cloud.objects.select_for_update(no_key=True).get(pk=cloud.pk)
     if row.state != CloudState.CLOSING or row.erase_at is None or row.erase_at > timezone.now():
         return False
+    DataServer.objects.filter(cloud=cloud).update(needed_until=None)  # nobody fetches anything any more
     steps.finish(operation, "stop")
     steps.finish(operation, "wait")
     steps.start(operation, "erase")

@@ -18,10 +18,10 @@ from k8s.errors import ClusterError, NotFound, Temporary
 from k8s.specs import InstanceSpec, InstanceStatus, MicroPhase
 from tenants import feed
 from tenants.live import announce
-from tenants.models import Collection, DataServer
+from tenants.models import Cloud, Collection, DataServer
 from tenants.reconcile import cluster, data_admin, fullness
 from tenants.reconcile.advisory import held
-from tenants.reconcile.specs import cloud_spec, data_server_spec
+from tenants.reconcile.specs import cloud_spec, data_server_spec, is_wanted
 from tenants.states import CloudState, CollectionState, DataServerState, move
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,8 @@ def unsettled() -> "QuerySet[DataServer]":
     behind = Q(observed_generation__lt=F("generation")) & ~Q(state=DataServerState.FAILED)
     again = Q(state=DataServerState.FAILED, retry_at__lte=timezone.now())
     wrong = Q(cloud__state=CloudState.ACTIVE, awake=True, state=DataServerState.STOPPED)
-    wrong |= ~Q(cloud__state=CloudState.ACTIVE) & ~Q(state=DataServerState.STOPPED)
+    wrong |= ~Q(cloud__state=CloudState.ACTIVE) & ~Q(state=DataServerState.STOPPED) & Q(needed_until__isnull=True)
+    wrong |= lapsed()
     if program() is None:  # nothing can be started; what never ran and is not to run is over
         behind &= ~Q(cloud__state=CloudState.ACTIVE)
     other = ~Q(program=program() or "") & Q(state=DataServerState.RUNNING)
@@ -64,13 +65,13 @@ def reconcile(server_id: str, *, altered: bool = False) -> bool:
         if server is None or server.cloud.state not in _CARED_FOR:
             return True
         digest = program()
-        if digest is None and server.cloud.state != CloudState.ACTIVE and not server.program:
+        if digest is None and not is_wanted(server) and not server.program:
             _write(server, DataServerState.STOPPED, "", "", observed_generation=server.generation)
             return True  # it never ran
         if digest is None:
             log.info("data_program_missing cloud=%s", server.cloud_id)
             return True  # the sweep comes back when it is there
-        return _reconcile(_tried_again(server), digest, altered)
+        return _reconcile(_turned(_tried_again(server)), digest, altered)
 
 
 def _reconcile(server: DataServer, digest: str, altered: bool) -> bool:
@@ -91,6 +92,23 @@ def _tried_again(server: DataServer) -> DataServer:
         changes = {"generation": F("generation") + 1, "retry_at": None}
         DataServer.objects.filter(pk=server.pk, retry_at=server.retry_at).update(**changes)
         server.refresh_from_db(fields=["generation", "retry_at"])
+    return server
+
+
+def lapsed() -> Q:
+    """Up for an owner who has had time enough to fetch everything, or whose cloud is open again."""
+    return Q(needed_until__lte=timezone.now()) | Q(needed_until__isnull=False, cloud__state=CloudState.ACTIVE)
+
+
+def _turned(server: DataServer) -> DataServer:
+    """One that has lapsed, or does not run as its cloud's state wants it, gets a new generation: the cluster then stops or
+    starts it, and it hears of its keys again."""
+    settled = Q(observed_generation=F("generation"), needed_until__isnull=True)
+    is_open = Q(cloud__state=CloudState.ACTIVE)
+    wrong = Q(state=DataServerState.RUNNING) & ~is_open | Q(state=DataServerState.STOPPED, awake=True) & is_open
+    rows = DataServer.objects.filter(lapsed() | settled & wrong, pk=server.pk)
+    if DataServer.objects.filter(pk__in=rows).update(needed_until=None, generation=F("generation") + 1):
+        server.refresh_from_db(fields=["generation", "needed_until"])
     return server
 
 
@@ -148,11 +166,13 @@ def _hand_over(server: DataServer, client: httpx.Client) -> list[str]:
             data_admin.ask(client, "DELETE", path)
             gone.append(collection.pk)
         else:
-            data_admin.ask(client, "PUT", path, _wanted(collection))
+            data_admin.ask(client, "PUT", path, _wanted(collection, server.cloud))
     return gone
 
 
-def _wanted(collection: Collection) -> data_admin.Document:
+def _wanted(collection: Collection, cloud: Cloud) -> data_admin.Document:
+    if cloud.state != CloudState.ACTIVE:  # it is up so that its owner can leave: nobody but the provider gets in
+        return {"name": collection.name}
     keys = [{"id": key.pk, "name": key.name, "sha256": key.sha256} for key in collection.keys.all()]
     instances = []
     if collection.instance_id:

@@ -2,14 +2,16 @@
 
 import logging
 import smtplib
+from datetime import UTC, datetime
 
 from django.conf import settings
 from django.core.mail import send_mail
+from django.db.models import Q
 from django.utils import timezone
 
 from apps_catalog.blueprint import blueprint_of
 from k8s.errors import ClusterError
-from tenants.models import Cloud, Collection, DataServer
+from tenants.models import Cloud, Collection, DataKey, DataServer
 from tenants.reconcile import data_admin
 from tenants.states import CollectionState, DataServerState, InstanceState
 
@@ -39,17 +41,31 @@ def measure() -> None:
 def _measure(server: DataServer) -> None:
     with data_admin.connected(server.cloud_id, server.upstream) as client:
         quota = data_admin.ask(client, "GET", "quota")
-        sizes = {
-            collection.pk: data_admin.ask(client, "GET", f"collections/{collection.project_id}")["bytes"]
+        found = {
+            collection.pk: data_admin.ask(client, "GET", f"collections/{collection.project_id}")
             for collection in server.cloud.collections.filter(
                 state=CollectionState.ACTIVE, generation__lte=server.observed_generation
             )
         }
-    for collection_id, size in sizes.items():
-        Collection.objects.filter(pk=collection_id).exclude(size_bytes=size).update(size_bytes=size)
-    used, limit = quota["used_bytes"], quota["limit_bytes"] or 0
-    DataServer.objects.filter(pk=server.pk).update(used_bytes=used, limit_bytes=limit, measured_at=timezone.now())
-    _tell(server, used * 100 // limit if limit else 0)
+    for collection_id, told in found.items():
+        Collection.objects.filter(pk=collection_id).exclude(size_bytes=told["bytes"]).update(size_bytes=told["bytes"])
+        _note_uses(collection_id, told["keys"])
+    used, limit, disk = quota["used_bytes"], quota["limit_bytes"] or 0, quota.get("disk_bytes", 0)
+    DataServer.objects.filter(pk=server.pk).update(
+        used_bytes=used, limit_bytes=limit, disk_bytes=disk, measured_at=timezone.now()
+    )
+    # A volume that could not grow with its plan is full before the plan is.
+    most = min(limit, disk) if disk else limit
+    _tell(server, used * 100 // most if most else 0)
+
+
+def _note_uses(collection_id: str, keys: list[data_admin.Document]) -> None:
+    """When each key was used last, as its data server remembers it since its start."""
+    for key in keys:
+        if key.get("last_used"):
+            at = datetime.fromtimestamp(key["last_used"], UTC)
+            older = Q(last_used_at__isnull=True) | Q(last_used_at__lt=at)
+            DataKey.objects.filter(older, pk=key["id"], collection=collection_id).update(last_used_at=at)
 
 
 def _tell(server: DataServer, percent: int) -> None:

@@ -100,13 +100,18 @@ def data_server_spec(server: DataServer, program: str) -> InstanceSpec:
         namespace=cloud.namespace,
         instance_id=server.pk,
         generation=server.generation,
-        replicas=1 if server.awake and cloud.state == CloudState.ACTIVE else 0,
+        replicas=1 if is_wanted(server) else 0,
         artifact=program,
         host=f"{server.pk}.invalid",  # it has no address of its own
         micros=(micro,),
         volume=VolumeSpec("/data", max(cloud.quota.storage_mib, SMALLEST_VOLUME_MIB)),
         role=Role.DATA,
     )
+
+
+def is_wanted(server: DataServer) -> bool:
+    """Whether the data server is to run. `server` with its cloud."""
+    return server.awake and server.cloud.state == CloudState.ACTIVE or server.needed_until is not None
 
 
 def _gate_hosts() -> tuple[str, ...]:

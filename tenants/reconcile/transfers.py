@@ -1,4 +1,4 @@
-"""Exports, imports and wipes of collections: each is asked of the data server until it has done it.
+"""Exports, imports, looks into archives, and wipes of collections: each is asked of the data server until it has done it.
 
 Every call may be repeated. An export ends those of its collection before it; an import that is applied again answers with
 what the first time did; while a collection is being wiped nothing else is done to it.
@@ -16,18 +16,22 @@ from django.utils import timezone
 
 from k8s.errors import ClusterError, Permanent, Temporary
 from tenants import steps
-from tenants.models import Collection, DataServer, Export, Import, Operation, OperationKind
+from tenants.models import Cloud, Collection, DataServer, Export, Import, Operation, OperationKind
 from tenants.reconcile import data_admin
 from tenants.reconcile.advisory import held
 from tenants.states import CloudState, CollectionState, DataServerState, WorkState
 
 log = logging.getLogger(__name__)
-KINDS = (OperationKind.EXPORT, OperationKind.IMPORT, OperationKind.WIPE)
+KINDS = (OperationKind.EXPORT, OperationKind.LOOK, OperationKind.IMPORT, OperationKind.WIPE)
+# Who leaves takes everything along, also out of a cloud that is suspended or closing.
+LEAVING = (CloudState.SUSPENDED, CloudState.CLOSING)
+SHOWN = 200
 # The data server reads or writes a whole collection for one answer.
 LONG_S = 900.0
 LOOKED_AT_KEPT = timedelta(days=1)  # as long as the data server keeps what is staged
 _OVER = (WorkState.SUCCEEDED, WorkState.FAILED, WorkState.CANCELLED)
 AT_ONCE = 4  # exports of a cloud that can be fetched; its data server keeps no more
+_GONE = "What was uploaded is not there any more: upload the archive again."
 _TELL_S = 1.0
 _PIECE_BYTES = 1024 * 1024
 _MIB = 1024 * 1024
@@ -43,8 +47,12 @@ def reconcile(operation_id: str) -> None:
         collection = operation.collection
         if collection is None or collection.state == CollectionState.REMOVING:
             steps.cancel(operation, "The collection was deleted meanwhile.")
-        elif operation.cloud.state == CloudState.ACTIVE:
+        elif is_possible(OperationKind(operation.kind), operation.cloud):
             _try(operation, collection)
+
+
+def is_possible(kind: OperationKind, cloud: Cloud) -> bool:
+    return cloud.state == CloudState.ACTIVE or (kind == OperationKind.EXPORT and cloud.state in LEAVING)
 
 
 def _try(operation: Operation, collection: Collection) -> None:
@@ -114,6 +122,35 @@ def _checksum(operation: Operation, export: Export, client: httpx.Client) -> str
     return digest.hexdigest()
 
 
+def _look(operation: Operation, collection: Collection, client: httpx.Client) -> None:
+    """All parts are there: what does the archive hold? Unpacked once, however often asked."""
+    row = operation.looked_at
+    steps.start(operation, "receive")
+    answer = client.post(f"collections/{collection.project_id}/imports/{row.staged}/stage")
+    if answer.status_code == 404:
+        raise Permanent(_GONE)
+    preview = seen(_told(answer))
+    with transaction.atomic():
+        Import.objects.filter(pk=row.pk).update(preview=preview, touched_at=timezone.now())
+        steps.succeed(operation)
+
+
+def seen(found: data_admin.Document) -> data_admin.Document:
+    """What an archive holds: `{items, files, bytes, conflicts, bases, drives, ignored, problems}`; lists are cut after the
+    first 200."""
+    bases, drives = found["bases"], found["drives"]
+    return {
+        "items": sum(one["items"] for one in bases),
+        "files": sum(one["files"] for one in drives),
+        "bytes": found["bytes"],
+        "conflicts": sum(one["conflicts"] for one in (*bases, *drives)),
+        "bases": bases[:SHOWN],
+        "drives": drives[:SHOWN],
+        "ignored": found["ignored"][:SHOWN],
+        "problems": found["problems"][:SHOWN],
+    }
+
+
 def _import(operation: Operation, collection: Collection, client: httpx.Client) -> None:
     row = operation.data_import
     steps.start(operation, "apply")
@@ -121,7 +158,7 @@ def _import(operation: Operation, collection: Collection, client: httpx.Client) 
         f"collections/{collection.project_id}/imports/{row.staged}/apply", json={"conflicts": row.conflicts}
     )
     if answer.status_code == 404:
-        raise Permanent("What was uploaded is not there any more: upload the archive again.")
+        raise Permanent(_GONE)
     report = _told(answer)
     with transaction.atomic():
         Import.objects.filter(pk=row.pk).update(report=report)
@@ -143,12 +180,13 @@ def _told(answer: httpx.Response) -> data_admin.Document:
 
 
 def forget_looked_at() -> None:
-    """Archives that nobody took; the data server has thrown them away."""
-    Import.objects.filter(operation__isnull=True, created_at__lt=timezone.now() - LOOKED_AT_KEPT).delete()
+    """Archives that nobody took, or of which nothing more came; the data server has thrown them away."""
+    Import.objects.filter(operation__isnull=True, touched_at__lt=timezone.now() - LOOKED_AT_KEPT).delete()
 
 
 _DO: dict[OperationKind, Callable[[Operation, Collection, httpx.Client], None]] = {
     OperationKind.EXPORT: _export,
+    OperationKind.LOOK: _look,
     OperationKind.IMPORT: _import,
     OperationKind.WIPE: _wipe,
 }

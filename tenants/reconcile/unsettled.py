@@ -60,6 +60,7 @@ def builds() -> list[str]:
 
 def transfers() -> list[str]:
     due = Operation.objects.filter(_due(), kind__in=transfer_rows.KINDS, cloud__state=CloudState.ACTIVE)
+    due |= Operation.objects.filter(_due(), kind=OperationKind.EXPORT, cloud__state__in=transfer_rows.LEAVING)
     due |= Operation.objects.filter(_due(), kind__in=transfer_rows.KINDS, collection__isnull=True)
     return list(due.order_by("created_at").values_list("pk", flat=True)[:AT_ONCE])
 

@@ -1,5 +1,7 @@
 """Use-cases of collections and of keys to them. One transaction each; the data server hears of it afterwards."""
 
+from collections.abc import Callable
+
 from django.db import transaction
 from django.db.models import F
 
@@ -149,9 +151,11 @@ def _remove(collection: Collection, actor: User) -> None:
     move(collection, CollectionState.REMOVING, actor=actor.pk, generation=_changed(collection.cloud))
 
 
-def lock_collection(collection: Collection, *, removing: bool = False) -> Collection:
+def lock_collection(
+    collection: Collection, lock: Callable[[str], Cloud] = quota.lock, *, removing: bool = False
+) -> Collection:
     """Clouds before collections, everywhere. Raises Conflict for one that is being removed, unless that is expected."""
-    quota.lock(collection.cloud_id)
+    lock(collection.cloud_id)
     locked: Collection = (
         Collection.objects.select_for_update(of=("self",), no_key=True)
         .select_related("cloud__plan")

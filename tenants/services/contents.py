@@ -3,17 +3,21 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlencode
 
 import httpx
 
 from k8s.errors import ClusterError
-from tenants.errors import Conflict, Refused
+from tenants.errors import Conflict, Refused, Unavailable
 from tenants.models import Collection
 from tenants.reconcile import data_admin
 from tenants.services import data_sleep
-from tenants.states import DataServerState
+from tenants.states import CloudState, DataServerState
 
 TIMEOUT_S = 3.0
+LONG_S = 120.0  # a great many rows go
+Kind = Literal["bases", "drives"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,21 @@ def opened(collection: Collection, timeout_s: float = TIMEOUT_S) -> Iterator[htt
         raise refused(refusal.status, refusal.why) from refusal
     except ClusterError as error:
         raise Away(str(error)) from error
+
+
+@contextmanager
+def changed(collection: Collection, timeout_s: float = TIMEOUT_S) -> Iterator[httpx.Client]:
+    """Like `opened`, to write. Raises Conflict in a cloud that is not open: there the data server is up to be read."""
+    check_open(collection)
+    with opened(collection, timeout_s) as client:
+        yield client
+
+
+def check_open(collection: Collection) -> None:
+    """Raises Conflict."""
+    state = collection.cloud.state
+    if state not in (CloudState.CREATING, CloudState.ACTIVE):
+        raise Conflict("cloud_unavailable", f"Your cloud is {state}: its data can be read and exported, not changed.")
 
 
 def upstream_of(collection: Collection) -> str:
@@ -87,6 +106,53 @@ def contents(client: httpx.Client) -> Contents:
     bases = tuple(Part(part["name"], part["items"], part["bytes"]) for part in found["bases"])
     drives = tuple(Part(part["name"], part["files"], part["bytes"]) for part in found["drives"])
     return Contents(found["bytes"], bases, drives)
+
+
+def parts_of(collection: Collection, kind: Kind) -> tuple[Part, ...]:
+    """All bases, or all drives. Raises Unavailable."""
+    with _served(collection) as client:
+        found = contents(client)
+        return found.bases if kind == "bases" else found.drives
+
+
+def make(collection: Collection, kind: Kind, name: str) -> None:
+    """An empty base or drive. Again: nothing more. Raises Refused (field name), Conflict for a closed cloud, Unavailable."""
+    check_open(collection)
+    with _served(collection, field="name") as client:
+        data_admin.ask(client, "PUT", f"{kind}/{data_admin.quoted(name)}")
+
+
+def drop(collection: Collection, kind: Kind, name: str) -> None:
+    """A whole base or drive, for good. Raises NotThere, Conflict for a closed cloud, Unavailable."""
+    check_open(collection)
+    with _served(collection, LONG_S) as client:
+        data_admin.ask(client, "DELETE", f"{kind}/{data_admin.quoted(name)}")
+
+
+def drop_folder(collection: Collection, drive: str, folder: str) -> int:
+    """All files below it, for good; how many they were. Again: those that are left. Raises Refused (field folder),
+    Conflict for a closed cloud, Unavailable."""
+    if not folder.endswith("/"):
+        raise Refused("invalid_folder", "The name of a folder ends in a slash.", field="folder")
+    check_open(collection)
+    with _served(collection, LONG_S, field="folder") as client:
+        path = f"drives/{data_admin.quoted(drive)}/folder?{urlencode({'prefix': folder})}"
+        return int(data_admin.ask(client, "DELETE", path)["removed"])
+
+
+@contextmanager
+def _served(collection: Collection, timeout_s: float = TIMEOUT_S, field: str | None = None) -> Iterator[httpx.Client]:
+    """Like `opened`, for programs. Raises Unavailable, Refused with that field."""
+    try:
+        with opened(collection, timeout_s) as client:
+            yield client
+    except Away as away:
+        why = "Your cloud’s data server is starting or stands still. Try again in a moment."
+        raise Unavailable("data_server_away", why) from away
+    except NotThere:
+        raise
+    except Refused as refusal:
+        raise type(refusal)(refusal.code, str(refusal), field=field) from refusal
 
 
 def part(parts: tuple[Part, ...], name: str) -> Part:

@@ -47,12 +47,13 @@ def rouse(cloud_id: str) -> None:
 def roused(cloud_id: str) -> DataServer | None:
     """The cloud's data server for work of the provider's own: woken, and waited for, if it was asleep. Blocks, but not in
     a transaction, which nobody sees before its end."""
-    server = DataServer.objects.filter(cloud_id=cloud_id).first()
+    server = DataServer.objects.select_related("cloud").filter(cloud_id=cloud_id).first()
     if server is None:
         return None
     was_asleep = not server.awake or server.state == DataServerState.STOPPED
     rouse(cloud_id)
-    waits = was_asleep and not connection.in_atomic_block
+    can_run = server.cloud.state == CloudState.ACTIVE or server.needed_until is not None
+    waits = was_asleep and can_run and not connection.in_atomic_block
     deadline = time.monotonic() + (WAIT_S if waits else 0)
     while not server.upstream and server.state != DataServerState.FAILED and time.monotonic() < deadline:
         time.sleep(_LOOK_S)

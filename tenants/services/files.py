@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from tenants.errors import Refused
 from tenants.models import Collection
 from tenants.reconcile import data_admin
-from tenants.services.contents import NotThere, Part, contents, opened, part
+from tenants.services.contents import NotThere, Part, changed, contents, opened, part
 
 PAGE_ENTRIES = 100
 TEXT_BYTES = 64 * 1024
@@ -76,19 +76,19 @@ def beginning(collection: Collection, drive: str, name: str) -> str:
 
 def rename(collection: Collection, drive: str, old: str, new: str) -> None:
     """Raises Refused (field name), Conflict where the name is taken, NotThere, Away."""
-    with opened(collection) as client:
+    with changed(collection) as client:
         data_admin.ask(client, "POST", f"{_drive(drive)}/rename", {"from": old, "to": new})
 
 
 def delete(collection: Collection, drive: str, name: str) -> None:
     """Again: nothing more. Raises Away."""
-    with opened(collection) as client:
+    with changed(collection) as client:
         data_admin.ask(client, "DELETE", f"{_drive(drive)}/files", {"names": [name]})
 
 
 def begin(collection: Collection, drive: str, name: str, content_type: str) -> str:
     """An upload, by its id; it ends by itself when nothing comes for long. Raises Refused, NotThere, Away."""
-    with opened(collection) as client:
+    with changed(collection) as client:
         part(contents(client).drives, drive)  # a mistyped address makes no drive
         headers = {"Content-Type": content_type} if content_type else {}
         answer = client.post(f"{_drive(drive)}/uploads?{_query(name=name)}", headers=headers)
@@ -101,7 +101,7 @@ def put_part(
     """content passes through as it comes. Sent again, it takes the place of the part. Raises Refused, NotThere, Away."""
     if size_bytes > PART_BYTES:
         raise Refused("part_too_large", "A part may hold 10 MB.")
-    with opened(collection, PART_TIMEOUT_S) as client:
+    with changed(collection, PART_TIMEOUT_S) as client:
         answer = client.post(
             f"{_upload(drive, upload)}/parts?{_query(name=name, part=str(number))}",
             content=content,
@@ -112,7 +112,7 @@ def put_part(
 
 def finish(collection: Collection, drive: str, name: str, upload: str) -> None:
     """The file is there, whole, in place of what was. Raises Refused for a gap, NotThere, Away."""
-    with opened(collection, PART_TIMEOUT_S) as client:
+    with changed(collection, PART_TIMEOUT_S) as client:
         data_admin.ask(client, "PATCH", f"{_upload(drive, upload)}?{_query(name=name)}")
 
 

@@ -3,7 +3,7 @@
 from tenants.errors import Conflict
 from tenants.models import Operation, OperationKind, User
 from tenants.reconcile.transfers import KINDS as TRANSFERS
-from tenants.services import clouds, instances, plan_changes, publish, transfers
+from tenants.services import clouds, instances, plan_changes, publish, transfers, uploads
 from tenants.states import WorkState
 
 
@@ -22,6 +22,8 @@ def retry_operation(actor: User, operation: Operation) -> Operation:
         return instances.remove_instance(actor, row, delete_data=row.delete_data)
     if operation.kind == OperationKind.BUILD and operation.revision is not None:
         return publish.retry_revision(actor, operation.revision.app, operation.revision)[1]
+    if operation.kind == OperationKind.LOOK:
+        return uploads.look_again(actor, operation)
     if operation.kind in TRANSFERS:
         return transfers.retry_transfer(actor, operation)
     if operation.instance is not None:

@@ -5,6 +5,7 @@ provider. What is staged there and named by no row goes by itself after a day.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +15,10 @@ from django.db import transaction
 from k8s.errors import ClusterError
 from tenants import steps
 from tenants.errors import Conflict, Refused, Unavailable
-from tenants.models import Collection, Export, Import, Operation, OperationKind, User
+from tenants.models import Cloud, Collection, Export, Import, Operation, OperationKind, User
 from tenants.reconcile import data_admin
-from tenants.reconcile.transfers import LONG_S
-from tenants.services import data_sleep
+from tenants.reconcile.transfers import LONG_S, seen
+from tenants.services import data_sleep, leaving, quota
 from tenants.services.collections import lock_collection
 from tenants.services.contents import Away, upstream_of
 from tenants.tasks import enqueue_transfer
@@ -26,12 +27,11 @@ EXPORT_STEPS = (("prepare", "Read what the collection holds"), ("check", "Comput
 IMPORT_STEPS = (("receive", "Receive and check the archive"), ("apply", "Write it into the collection"))
 WIPE_STEPS = (("wipe", "Delete everything in the collection"),)
 CONFLICTS = ("fail", "skip", "replace")
-SHOWN = 200
 
 
 @dataclass(frozen=True)
 class Staged:
-    """An archive that the data server has unpacked beside the collection. preview: see `_preview`."""
+    """An archive that the data server has unpacked beside the collection. preview: see reconcile.transfers.seen."""
 
     id: str
     sha256: str
@@ -40,8 +40,12 @@ class Staged:
 
 @transaction.atomic
 def start_export(actor: User, collection: Collection) -> Export:
-    """It is as of a moment soon; the one before it can be fetched no more. Raises Conflict while something else goes on."""
-    locked = _lock_idle(collection)
+    """It is as of a moment soon; the one before it can be fetched no more. Raises Conflict while something else goes on.
+
+    Also out of a cloud that is suspended, or closing and not yet being erased: its data server is brought up for it.
+    """
+    locked = lock_idle(collection, leaving.lock)
+    leaving.keep_up(locked.cloud)
     operation = steps.open_operation(OperationKind.EXPORT, locked.cloud, EXPORT_STEPS, actor=actor, collection=locked)
     export = Export.objects.create(collection=locked, operation=operation)
     enqueue_transfer(operation.pk)
@@ -51,7 +55,7 @@ def start_export(actor: User, collection: Collection) -> Export:
 @transaction.atomic
 def wipe_collection(actor: User, collection: Collection) -> Operation:
     """All bases and drives, for good; keys and the collection stay. Raises Conflict while something else goes on."""
-    locked = _lock_idle(collection)
+    locked = lock_idle(collection)
     operation = steps.open_operation(OperationKind.WIPE, locked.cloud, WIPE_STEPS, actor=actor, collection=locked)
     enqueue_transfer(operation.pk)
     return operation
@@ -85,7 +89,7 @@ def stage_archive(collection: Collection, file: "UploadedFile[Any]") -> Staged:
         raise Refused(code, f"{refusal.why}.", field="archive") from refusal
     except ClusterError as error:
         raise _away() from error
-    return Staged(found["id"], digest.hexdigest(), _preview(found))
+    return Staged(found["id"], digest.hexdigest(), seen(found))
 
 
 def discard_staged(collection: Collection, staged: Staged) -> None:
@@ -108,10 +112,12 @@ def look_at_archive(actor: User, collection: Collection, staged: Staged) -> Impo
 def apply_import(actor: User, data_import: Import, conflicts: str) -> Import:
     """Write it into the collection, whole or not at all. Raises Refused (conflicts, archive), Conflict."""
     check_choice(conflicts)
-    locked = _lock_idle(data_import.collection)
+    locked = lock_idle(data_import.collection)
     row = Import.objects.select_for_update(no_key=True, of=("self",)).select_related("operation").get(pk=data_import.pk)
     if row.operation is not None and (row.report is not None or row.operation.state in steps.OPEN):
         raise Conflict("already_imported", "This archive was imported already.")
+    if row.preview is None:
+        raise Conflict("import_not_ready", "The archive is not complete, or not looked through yet.")
     problems = row.preview["problems"]
     if problems:
         why = f"The archive holds items that cannot be stored: {problems[0]}"
@@ -147,8 +153,9 @@ def retry_transfer(actor: User, operation: Operation) -> Operation:
     return again
 
 
-def _lock_idle(collection: Collection) -> Collection:
-    locked = lock_collection(collection)
+def lock_idle(collection: Collection, lock: Callable[[str], Cloud] = quota.lock) -> Collection:
+    """lock: what locks the cloud and says whether it takes this. Raises Conflict while something else goes on."""
+    locked = lock_collection(collection, lock)
     if locked.operations.filter(state__in=steps.OPEN).exists():
         raise Conflict("collection_busy", "The collection is being exported, imported into, or wiped. Wait for that.")
     data_sleep.rouse(locked.cloud_id)
@@ -165,18 +172,3 @@ def _upstream(collection: Collection) -> str:
 def _away() -> Unavailable:
     why = "Your cloud’s data server is starting or stands still. Try again in a moment."
     return Unavailable("data_server_away", why)
-
-
-def _preview(found: dict[str, Any]) -> dict[str, Any]:
-    """`{items, files, bytes, conflicts, bases, drives, ignored, problems}`; lists are cut after the first 200."""
-    bases, drives = found["bases"], found["drives"]
-    return {
-        "items": sum(one["items"] for one in bases),
-        "files": sum(one["files"] for one in drives),
-        "bytes": found["bytes"],
-        "conflicts": sum(one["conflicts"] for one in (*bases, *drives)),
-        "bases": bases[:SHOWN],
-        "drives": drives[:SHOWN],
-        "ignored": found["ignored"][:SHOWN],
-        "problems": found["problems"][:SHOWN],
-    }

@@ -42,6 +42,7 @@ _TITLES = {
     "remove": "Removing",
     "build": "Building",
     "export": "Exporting",
+    "look": "Looking through an archive for",
     "import": "Importing",
     "wipe": "Wiping",
 }

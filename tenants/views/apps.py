@@ -18,7 +18,7 @@ from apps_catalog.models import App
 from apps_catalog.services import newest_release
 from tenants import access
 from tenants.errors import Refused
-from tenants.models import Cloud, Quota, User
+from tenants.models import Cloud, Collection, Quota, User
 from tenants.services import idempotency, quota
 from tenants.services.configuration import Setting, declared
 from tenants.services.instances import install_app
@@ -33,7 +33,7 @@ from tenants.views.person import person, show
 @require_safe
 def app(request: HttpRequest, slug: str) -> HttpResponse:
     user = request.user if isinstance(request.user, User) else None
-    return _page(request, access.app_for(user, slug), InstallForm())
+    return _page(request, access.app_for(user, slug), InstallForm(_kept(user)))
 
 
 @never_cache
@@ -46,12 +46,14 @@ def install(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect_to_login(reverse("console:app", args=[slug]))
     user = person(request)
     found = access.app_for(user, slug)
-    form, chosen = InstallForm(request.POST), SettingsForm(_settings(found), request.POST)
+    form, chosen = InstallForm(_kept(user), request.POST), SettingsForm(_settings(found), request.POST)
     if form.is_valid() and chosen.is_valid():
         alias = form.cleaned_data["alias"].strip() or None
-        asked = idempotency.fingerprint("console:install", slug, alias, chosen.changes())
+        collection = form.cleaned_data["collection"] or None
+        asked = idempotency.fingerprint("console:install", slug, alias, collection, chosen.changes())
+        act = partial(_install, user, slug, alias, collection, chosen.changes())
         try:
-            answer = idempotency.once(user, form.key, asked, partial(_install, user, slug, alias, chosen.changes()))
+            answer = idempotency.once(user, form.key, asked, act)
         except Refused as refusal:
             show(refusal, form)
         else:
@@ -79,9 +81,16 @@ def report(request: HttpRequest, slug: str) -> HttpResponse:
     )
 
 
-def _install(user: User, slug: str, alias: str | None, config: dict[str, str | None]) -> idempotency.Answer:
-    instance, operation = install_app(user, app_slug=slug, alias=alias, config=config)
+def _install(
+    user: User, slug: str, alias: str | None, collection: str | None, config: dict[str, str | None]
+) -> idempotency.Answer:
+    instance, operation = install_app(user, app_slug=slug, alias=alias, collection_id=collection, config=config)
     return idempotency.Answer(202, {"id": instance.pk, "operation": operation.pk})
+
+
+def _kept(user: User | None) -> list[Collection]:
+    """Their collections that no app uses."""
+    return list(access.collections_of(user).filter(instance__isnull=True)) if user is not None else []
 
 
 def _settings(app: App) -> tuple[Setting, ...]:

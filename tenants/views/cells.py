@@ -1,4 +1,5 @@
-"""Items as a table: a column for each attribute that occurs, a cell that says what kind of value it holds."""
+"""Items as a table: a column for each attribute that occurs, a cell that says what kind of value it holds, and the form
+that changes one cell."""
 
 import json
 from collections.abc import Sequence
@@ -14,10 +15,12 @@ LETTERS = 80
 
 @dataclass(frozen=True)
 class Cell:
-    """kind: text, number, truth, null, list, object, time or missing."""
+    """kind: text, number, truth, null, list, object, time or missing. name: of the attribute where it can be changed by
+    itself, "" where only the whole item can."""
 
     kind: str
     text: str
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,26 +41,36 @@ class Table:
 def table(items: Sequence[dict[str, Any]]) -> Table:
     names = list(dict.fromkeys(name for item in items for name in item if name != "key"))
     shown = names[:COLUMNS]
-    rows = tuple(Row(item["key"], tuple(_cell(item, name) for name in shown)) for item in items)
+    rows = tuple(Row(item["key"], tuple(cell(item, name) for name in shown)) for item in items)
     return Table(tuple(map(_sound, shown)), rows, len(names) - len(shown))
 
 
-def _cell(item: dict[str, Any], name: str) -> Cell:
+def cell(item: dict[str, Any], name: str) -> Cell:
+    kind, text = _shown(item, name)
+    return Cell(kind, text, name if can_change(name) else "")
+
+
+def can_change(name: str) -> bool:
+    """An update takes dots for steps inwards, and the key stays what it is."""
+    return name != "key" and "" not in name.split(".") and "." not in name and name == _sound(name)
+
+
+def _shown(item: dict[str, Any], name: str) -> tuple[str, str]:
     if name not in item:
-        return Cell("missing", "")
+        return "missing", ""
     value = item[name]
     if name == EXPIRES and (at := _time(value)):
-        return Cell("time", at)
+        return "time", at
     match value:
         case None:
-            return Cell("null", "null")
+            return "null", "null"
         case bool():
-            return Cell("truth", "true" if value else "false")
+            return "truth", "true" if value else "false"
         case int() | float():
-            return Cell("number", _short(json.dumps(value)))
+            return "number", _short(json.dumps(value))
         case str():
-            return Cell("text", _short(value))
-    return Cell("list" if isinstance(value, list) else "object", _short(json.dumps(value, ensure_ascii=False)))
+            return "text", _short(value)
+    return "list" if isinstance(value, list) else "object", _short(json.dumps(value, ensure_ascii=False))
 
 
 def _time(value: object) -> str | None:

@@ -18,7 +18,8 @@ from tenants.errors import Refused
 from tenants.models import Collection
 from tenants.services import items
 from tenants.services.contents import Away, NotThere
-from tenants.views.cells import table
+from tenants.views.cells import can_change, table
+from tenants.views.cells import cell as shown
 from tenants.views.person import person, tell
 
 View = Callable[..., HttpResponse]
@@ -46,13 +47,15 @@ def of_collection(view: View) -> View:
 @of_collection
 @require_safe
 def base(request: HttpRequest, row: Collection, base: str) -> HttpResponse:
-    """`q`: a query. `last`: where the page begins. `sort`: `desc` for the last keys first."""
+    """`q`: a query. `last`: where the page begins. `sort`: `desc` for the last keys first. `edit`: cells can be changed."""
     given = request.GET
     asked = items.Asked(given.get("q", ""), given.get("last", ""), given.get("sort") == "desc")
     page = items.look(row, base, asked)
-    context = {"collection": row, "page": page, "asked": asked, "table": table(page.items)}
+    edits, sort = "edit" in given, "desc" if asked.descending else ""
+    context = {"collection": row, "page": page, "asked": asked, "table": table(page.items), "edits": edits}
+    context["turn"] = link(q=asked.query, sort=sort, last=asked.last, edit="" if edits else "1")
     if page.last is not None:
-        context["next"] = link(q=asked.query, sort="desc" if asked.descending else "", last=page.last)
+        context["next"] = link(q=asked.query, sort=sort, last=page.last, edit="1" if edits else "")
     # htmx shows no answers that are errors.
     status = 422 if page.wrong and "HX-Request" not in request.headers else 200
     return render(request, "tenants/data_base.html", context, status=status)
@@ -77,6 +80,45 @@ def item(request: HttpRequest, row: Collection, base: str) -> HttpResponse:
         return render(request, "tenants/data_item.html", context, status=422)
     context["text"] = items.written(items.get(row, base, key))
     return render(request, "tenants/data_item.html", context)
+
+
+@of_collection
+@require_http_methods(["GET", "HEAD", "POST"])
+def cell(request: HttpRequest, row: Collection, base: str) -> HttpResponse:
+    """`key`, `name`: one attribute of an item. GET gives its form (`show`: the cell as it is), POST changes it.
+
+    For htmx only the table's cell, else a page.
+    """
+    key, name = _key(request.GET), request.GET.get("name", "")
+    if not can_change(name):
+        raise NotThere("no_attribute", "That attribute cannot be changed by itself.")
+    context: dict[str, Any] = {"collection": row, "base": base, "key": key, "name": name, "kinds": items.KINDS}
+    if request.method == "POST":
+        context["kind"], context["text"] = request.POST.get("kind", ""), request.POST.get("value", "")
+        try:
+            found = items.set_value(row, base, key, name, context["kind"], context["text"])
+        except NotThere:
+            raise
+        except Refused as refusal:
+            context["wrong"] = str(refusal)
+            return _cell(request, context, "form", status=422)
+        return _cell(request, context | {"cell": shown(found, name)}, "done")
+    found = items.get(row, base, key)
+    if "show" in request.GET:
+        return _cell(request, context | {"cell": shown(found, name)}, "done")
+    context["kind"], context["text"] = items.typed(found, name)
+    return _cell(request, context, "form")
+
+
+def _cell(request: HttpRequest, context: dict[str, Any], what: str, status: int = 200) -> HttpResponse:
+    if "HX-Request" in request.headers:
+        template = "_data_cell" if what == "done" else "_data_cell_form"
+        return render(request, f"tenants/{template}.html", context)  # htmx shows no answers that are errors
+    if what == "done":
+        if request.method == "POST":
+            messages.success(request, "Saved.")
+        return redirect(item_url(context["collection"], context["base"], context["key"]))
+    return render(request, "tenants/data_cell.html", context, status=status)
 
 
 @of_collection

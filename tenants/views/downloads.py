@@ -13,7 +13,7 @@ from django.utils.text import slugify
 from tenants import access
 from tenants.models import Export, User
 from tenants.reconcile import data_admin
-from tenants.services import data_sleep
+from tenants.services import data_sleep, leaving
 from tenants.states import WorkState
 from tenants.views import streams
 from tenants.views.live import personal, refusal
@@ -51,6 +51,9 @@ async def export_file(user: User, request: HttpRequest, collection_id: str, expo
 
 def _find(user: User, collection_id: str, export_id: str) -> tuple[Export, str]:
     export = access.export_for(user, collection_id, export_id)
+    if not leaving.is_up(export.collection.cloud):
+        _end(export)
+        export.ended_at = timezone.now()
     server = data_sleep.roused(export.collection.cloud_id)
     return export, (server.upstream if server else "")
 

@@ -71,7 +71,7 @@ def delete(request: HttpRequest, row: Collection, drive: str) -> HttpResponse:
     return redirect(reverse("console:drive", args=[row.pk, drive]) + link(prefix=_folder(name)))
 
 
-def _told(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def told(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Refusals in the words of the data server, for uploads.js to show."""
 
     @wraps(view)
@@ -86,7 +86,7 @@ def _told(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
 @of_collection
 @require_POST
-@_told
+@told
 def upload(request: HttpRequest, row: Collection, drive: str) -> HttpResponse:
     """`name`, perhaps `type`: begins an upload. → `{"upload": id}`"""
     made = files.begin(row, drive, _name(request), request.GET.get("type", ""))
@@ -95,7 +95,7 @@ def upload(request: HttpRequest, row: Collection, drive: str) -> HttpResponse:
 
 @of_collection
 @require_POST
-@_told
+@told
 def upload_part(request: HttpRequest, row: Collection, drive: str, upload: str) -> HttpResponse:
     """`name` and `part`: the body is that part. Without `part`: all has been sent."""
     name, number = _name(request), request.GET.get("part", "")
@@ -107,11 +107,11 @@ def upload_part(request: HttpRequest, row: Collection, drive: str, upload: str) 
     size = request.headers.get("Content-Length", "")
     if not size.isdigit():
         raise Refused("no_length", "A part says how long it is.")
-    files.put_part(row, drive, name, upload, int(number), _pieces(request), int(size))
+    files.put_part(row, drive, name, upload, int(number), pieces(request), int(size))
     return JsonResponse({})
 
 
-def _pieces(request: HttpRequest) -> Iterator[bytes]:
+def pieces(request: HttpRequest) -> Iterator[bytes]:
     while piece := request.read(_PIECE_BYTES):
         yield piece
 

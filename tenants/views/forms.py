@@ -1,14 +1,17 @@
 """Forms of the console's pages. What services check is left to them; here is only what a browser sends."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
+from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.html import escape
 
 from apps_catalog.models import Channel, Concern, Revision
+from tenants.models import Collection
 from tenants.services.configuration import Setting
 from tenants.services.idempotency import KEY_LIMIT
 from tenants.services.instances import VALUE_LIMIT
@@ -37,6 +40,22 @@ class InstallForm(OnceForm):
         required=False,
         help_text="Part of its address: a–z, digits and hyphens. Empty: the app’s own name.",
     )
+    collection = forms.ChoiceField(
+        label="Its data",
+        required=False,
+        help_text="Data that was kept when an app was removed, or that you made by hand, can be given to this copy.",
+    )
+
+    def __init__(self, kept: Sequence[Collection], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["collection"]
+        if isinstance(field, forms.ChoiceField):
+            field.choices = [("", "A new collection"), *((row.pk, _kept(row)) for row in kept)]
+        self.has_kept = bool(kept)
+
+
+def _kept(row: Collection) -> str:
+    return f"{row.name}, {filesizeformat(row.size_bytes)}, since {row.created_at:%-d %b %Y}"
 
 
 class SettingsForm(forms.Form):

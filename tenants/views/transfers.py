@@ -64,7 +64,8 @@ def look(request: HttpRequest, collection_id: str, import_id: str) -> HttpRespon
     user = person(request)
     row = access.import_for(user, collection_id, import_id)
     context: dict[str, Any] = {"collection": row.collection, "import": row, "preview": row.preview}
-    if request.method == "POST":
+    context["transfer"] = row.looking
+    if request.method == "POST" and row.preview is not None:
         conflicts = request.POST.get("conflicts", "fail")
         asked = idempotency.fingerprint("console:import", row.pk, conflicts)
         try:
@@ -76,6 +77,8 @@ def look(request: HttpRequest, collection_id: str, import_id: str) -> HttpRespon
             context["error"] = str(refusal)
     elif row.operation_id:
         return redirect("console:operation", row.operation_id)
+    if row.preview is None:
+        return render(request, "tenants/collection_look.html", context)
     return render(request, "tenants/collection_import.html", context, status=422 if "error" in context else 200)
 
 
@@ -103,7 +106,7 @@ def transfers_of(user: User, row: Collection) -> dict[str, Any]:
     """For the collection's page: `transfer` (the newest operation, open or not) and `export` (one to be fetched)."""
     newest = access.operations_of(user).filter(collection=row).first()
     ready = access.exports_of(user, row.pk).filter(ended_at__isnull=True).exclude(sha256="").first()
-    return {"transfer": newest, "export": ready}
+    return {"transfer": newest, "export": ready, "archive_limit_mib": settings.BUNDLE_LIMIT_MIB}
 
 
 def _apply(user: User, row: Import, conflicts: str) -> idempotency.Answer:

@@ -30,6 +30,8 @@ PREVIEW = {
     "problems": [],
 }
 SEEN = {"id": "imp1", "operation": None, "preview": PREVIEW, "report": None}
+ARCHIVE = b"PK zip as long as that"
+BEGUN = {"id": "imp1", "size_bytes": len(ARCHIVE), "part_bytes": 10, "parts": []}
 REPORT = {"items": 1, "files": 0, "skipped": 1, "replaced": 0}
 
 
@@ -41,7 +43,10 @@ def known(provider: FlakyProvider) -> FlakyProvider:
     provider.on("POST collections/colabc/exports/", (202, {**READY, "download": None}))
     provider.on("GET collections/colabc/exports/exp1/", (200, READY))
     provider.on("GET collections/colabc/exports/exp1/download/", (200, ZIP))
-    provider.on("POST collections/colabc/imports/", (200, SEEN))
+    provider.on("POST collections/colabc/uploads/", (201, BEGUN))
+    for number in (1, 2, 3):
+        provider.on(f"PUT collections/colabc/uploads/imp1/parts/{number}/", (204, ""))
+    provider.on("POST collections/colabc/uploads/imp1/finish/", (202, {**SEEN, "operation": "opnabc"}))
     provider.on("POST collections/colabc/imports/imp1/apply/", (202, {**SEEN, "operation": "opnabc"}))
     provider.on("GET collections/colabc/imports/imp1/", (200, {**SEEN, "report": REPORT}))
     return provider
@@ -74,17 +79,38 @@ def test_a_wrong_checksum_leaves_no_file(known: FlakyProvider, freehold: Freehol
     assert not list(tmp_path.glob("*.zip*"))
 
 
+def parts(provider: FlakyProvider) -> list[tuple[str, bytes]]:
+    """Number and content of each that was sent, after looking at its checksum."""
+    sent = [asked for asked in provider.asked if asked.method == "PUT"]
+    assert all(asked.path.endswith(f"?sha256={hashlib.sha256(asked.body).hexdigest()}") for asked in sent)
+    return [(asked.path.split("/")[-2], asked.body) for asked in sent]
+
+
 def test_an_import_shows_what_is_there_and_imports_it(known: FlakyProvider, freehold: Freehold, tmp_path: Path) -> None:
-    (tmp_path / "a.zip").write_bytes(b"PK zip")
+    (tmp_path / "a.zip").write_bytes(ARCHIVE)
     done = freehold("import", "diary", "a.zip", "--conflicts", "skip")
     assert done.returncode == 0, done.stderr
     assert "base letters: 2 items, 1 there already" in done.stdout and "1 skipped" in done.stdout
-    assert b'name="archive"' in body(known, "imports/?dry_run=true") and b"PK zip" in body(known, "?dry_run=true")
+    assert json.loads(body(known, "uploads/")) == {
+        "size_bytes": len(ARCHIVE),
+        "fingerprint": hashlib.sha256(ARCHIVE).hexdigest(),
+    }
+    assert parts(known) == [("1", ARCHIVE[:10]), ("2", ARCHIVE[10:20]), ("3", ARCHIVE[20:])]
     assert json.loads(body(known, "apply/")) == {"conflicts": "skip"}
 
 
+def test_what_came_already_is_not_sent_again_and_a_lost_answer_is_asked_for_again(
+    known: FlakyProvider, freehold: Freehold, tmp_path: Path
+) -> None:
+    (tmp_path / "a.zip").write_bytes(ARCHIVE)
+    known.on("POST collections/colabc/uploads/", (201, {**BEGUN, "parts": [2]}))
+    known.on("PUT collections/colabc/uploads/imp1/parts/3/", None, (204, ""))
+    assert freehold("import", "diary", "a.zip", "--dry-run").returncode == 0
+    assert [number for number, _ in parts(known)] == ["1", "3", "3"]
+
+
 def test_a_look_imports_nothing(known: FlakyProvider, freehold: Freehold, tmp_path: Path) -> None:
-    (tmp_path / "a.zip").write_bytes(b"PK zip")
+    (tmp_path / "a.zip").write_bytes(ARCHIVE)
     done = freehold("import", "diary", "a.zip", "--dry-run", "--json")
     assert json.loads(done.stdout)["import"]["preview"]["conflicts"] == 1
     assert not any("apply" in asked.path for asked in known.asked)

@@ -317,6 +317,25 @@ def test_single_bases_and_drives_are_removed_whole(full: Data) -> None:
     assert full.names() == {"names": []}
 
 
+def test_empty_ones_are_made_once_and_folders_are_removed_with_what_is_below(full: Data) -> None:
+    with full.server.admin() as admin:
+        root = f"/collections/{full.project_id}"
+        assert [admin.put(f"{root}/bases/new").status_code for _ in range(2)] == [201, 200]
+        assert admin.put(f"{root}/drives/new drive").status_code == 201
+        assert admin.put(f"{root}/drives/a%2Fb").status_code == 400
+        shown = admin.get(root).json()
+        assert {"name": "new", "items": 0, "bytes": 0} in shown["bases"]
+        assert {"name": "new drive", "files": 0, "bytes": 0} in shown["drives"]
+        before = len(full.names()["names"])
+        for name in ("folder/x", "folder/y/z", "folder", "folders"):
+            full.upload(name, b"1")
+        assert admin.delete(f"{root}/drives/docs/folder", params={"prefix": "folder"}).status_code == 400
+        removed = [admin.delete(f"{root}/drives/docs/folder", params={"prefix": "folder/"}).json() for _ in range(2)]
+        assert removed == [{"removed": 2}, {"removed": 0}]
+        assert {"folder", "folders"} < set(full.names()["names"])
+        assert len(full.names()["names"]) == before + 2
+
+
 def test_too_many_exports_at_once_are_refused(data: Data) -> None:
     made = [export(data)[0] for _ in range(4)]
     with data.server.admin() as admin:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
+from tests.journey.command_line import Answer, CommandLine, laid_out
 from tests.journey.people import Person
 from tests.journey.stack import Stack, client, until
 from tests.journey.test_browser import WIDE, picture
-from tests.journey.test_command_line import Answer, CommandLine, someone, written
+from tests.journey.test_command_line import someone
 
 __all__ = ["someone"]
 
@@ -38,7 +39,7 @@ def test_from_the_first_push_to_an_update_that_is_agreed_to_and_taken_back(
 ) -> None:
     author, developer = someone("dev")
     user, owner = someone("user")
-    folder = written(developer.folder / "herons", {"Spacefile": SPACEFILE, "index.js": app("one")})
+    folder = laid_out(developer.folder / "herons", {"Spacefile": SPACEFILE, "index.js": app("one")})
     first = developer.ok("push", cwd=folder)
     own, project = first["instance"], first["project"]
     assert "hello one /" in author.web.get(own["url"]).text
@@ -105,7 +106,8 @@ def test_what_a_version_does_first_decides_whether_it_takes_over(someone: Someon
         (folder / "main.py").write_text(KEEPING.format(name))
         return developer("push", "--json", cwd=folder)
 
-    folder = written(developer.folder / "keeper", {})
+    folder = developer.folder / "keeper"
+    folder.mkdir(parents=True)
     first = push("one", "echo first >> /data/log")
     assert first.code == 0, first.out + first.err
     url = first.document["instance"]["url"]

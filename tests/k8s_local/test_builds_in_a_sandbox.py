@@ -4,6 +4,7 @@ from pathlib import Path
 from k8s.local.layout import NetworkPlan
 from k8s.specs import BuildMicro, JobPhase, Limits
 from tests.contract.apps import Tenant
+from tests.contract.lanes import until
 from tests.contract.test_builds import PAGE, finished
 from tests.k8s_local.conftest import needs_root
 from tests.k8s_local.test_network_of_a_sandbox import listener
@@ -75,4 +76,14 @@ def _processes_of(tenant: Tenant) -> list[str]:
 def test_nothing_of_a_finished_build_stays_but_log_and_status(tenant: Tenant) -> None:
     output(tenant, "true")
     work = tenant.lane.home / "work"  # type: ignore[attr-defined]
-    assert not list(work.glob("*/*"))
+    until(lambda: not list(work.glob("*/*")), 60)  # its disk goes when the result has been told
+
+
+def test_pieces_of_archives_are_out_of_the_builds_reach_and_go_with_the_cloud(tenant: Tenant) -> None:
+    output(tenant, "head -c 100000 /dev/urandom > noise")
+    pieces = tenant.lane.home / "pieces" / tenant.cloud_id  # type: ignore[attr-defined]
+    assert list(pieces.iterdir())
+    lines = output(tenant, "find / -name pieces -type d 2>/dev/null | sed 's/^/seen /'; echo looked")
+    assert "looked" in lines and not [line for line in lines if line.startswith("seen")]
+    tenant.lane.cluster.delete_cloud(tenant.cloud_id)
+    until(lambda: not pieces.exists(), 60)

@@ -264,3 +264,60 @@ def test_while_the_data_server_is_away_a_page_says_so(ada: Person, store: httpx.
     answer = ada.browser.get(at)
     assert answer.status_code == 503 and "data server" in answer.content.decode()
     assert ada.browser.post(at + "delete/", {"key": "a"}).status_code == 503
+
+
+def test_a_cell_changes_its_attribute_and_no_other(ada: Person, store: httpx.Client, at: str) -> None:
+    put(store, {"key": "a b", "n": 1, "other": "x", "with.dot": 1})
+    shown = page(ada.browser, at, edit="1")
+    assert 'hx-get="' in shown and "change n of a b" in shown and "change with.dot" not in shown
+    assert "change n of" not in page(ada.browser, at)
+    address = f"{at}cell/?{urlencode({'key': 'a b', 'name': 'n'})}"
+    form = ada.browser.get(address).content.decode()
+    assert '<option value="number" selected>' in form and ">\n1</textarea>" in form
+    for kind, text, value in (
+        ("number", "-1.5e3", -1500.0),
+        ("text", "two\r\nlines <b>", "two\nlines <b>"),
+        ("true", "whatever", True),
+        ("false", "", False),
+        ("null", "", None),
+        ("json", '{"deep": [1, "ž"]}', {"deep": [1, "ž"]}),
+        ("json", '"a\\rb"', "a\rb"),
+    ):
+        store.patch("bases/things/items/a%20b", json={"set": {"other": kind}})  # somebody else writes meanwhile
+        assert ada.browser.post(address, {"kind": kind, "value": text}).status_code == 302
+        assert item(store, "a b") == {"key": "a b", "n": value, "other": kind, "with.dot": 1}
+    assert '<option value="json" selected>' in ada.browser.get(address).content.decode(), "a form would lose the \\r"
+    fragment = ada.browser.post(address, {"kind": "text", "value": "<i>"}, headers={"HX-Request": "true"})
+    assert fragment.content.decode().startswith('<td class="is-text">') and b"&lt;i&gt;" in fragment.content
+    assert ada.browser.post(address, {"kind": "none"}).status_code == 302
+    assert "n" not in item(store, "a b")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "why"),
+    [
+        ("number", "old", "The value is not valid JSON"),
+        ("number", '"1"', "A number is written like"),
+        ("number", "true", "A number is written like"),
+        ("number", "NaN", "NaN"),
+        ("json", "{", "The value is not valid JSON"),
+        ("date", "1", "Choose one of"),
+    ],
+)
+def test_what_is_wrong_with_a_cell_stands_beside_it_and_nothing_changes(
+    ada: Person, store: httpx.Client, at: str, kind: str, value: str, why: str
+) -> None:
+    put(store, {"key": "a", "n": 1})
+    address = f"{at}cell/?key=a&name=n"
+    answer = ada.browser.post(address, {"kind": kind, "value": value})
+    assert answer.status_code == 422
+    assert why in html.unescape(answer.content.decode())
+    assert ada.browser.post(address, {"kind": kind, "value": value}, headers={"HX-Request": "true"}).status_code == 200
+    assert item(store, "a") == {"key": "a", "n": 1}
+
+
+def test_cells_that_are_none_are_not_there(ada: Person, store: httpx.Client, at: str) -> None:
+    put(store, {"key": "a", "n": 1})
+    for asked in ("key=a&name=key", "key=a&name=x.y", "key=a&name=", "key=none&name=n", "name=n"):
+        assert ada.browser.get(f"{at}cell/?{asked}").status_code == 404, asked
+    assert ada.browser.post(f"{at}cell/?key=none&name=n", {"kind": "null"}).status_code == 404

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from django.core import mail
+from django.db.models import F
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
@@ -218,6 +219,26 @@ def test_apps_from_before_there_were_collections_get_one_once(owner: User, clust
     restart_instance(owner, old)
     settle()
     assert put(owner, given, cluster.specs[old.pk].micros[0].env["DETA_PROJECT_KEY"], key="a").status_code == 207
+
+
+def test_when_a_key_was_used_is_written_down_by_the_measuring(owner: User, cluster: Machine) -> None:
+    mine = collections.create_collection(owner, "mine")
+    (used, text), (unused, _) = (collections.create_key(owner, mine, name) for name in ("used", "unused"))
+    settle()
+    assert put(owner, mine, text, key="a").status_code == 207
+    assert put(owner, mine, f"{text}x", key="a").status_code == 401
+    fullness.measure()
+    used.refresh_from_db()
+    unused.refresh_from_db()
+    assert used.last_used_at is not None and abs((timezone.now() - used.last_used_at).total_seconds()) < 60
+    assert unused.last_used_at is None
+    before = used.last_used_at
+    cluster.kill(server_of(owner).pk)  # it forgets, the row does not
+    DataServer.objects.update(generation=F("generation") + 1)
+    settle()
+    fullness.measure()
+    used.refresh_from_db()
+    assert used.last_used_at == before
 
 
 def let_go(server: DataServer) -> None:
