@@ -64,7 +64,7 @@ def measure() -> list[Figure]:
         gate = stack.enter_context(running(app, **UNLIMITED))
         fleet, port = Fleet(gate, app), gate.http.port
         plain = Variant(stack.enter_context(proxies.plain(folder, app)), {})
-        owner, asking = Variant(port, fleet.owner()), Variant(port, fleet.anybody(), "/open/page")
+        owner, asking = Variant(port, fleet.owner()), Variant(port, fleet.anybody(), "/open/%C5%BE")
         caddy = Variant(stack.enter_context(proxies.caddy(folder, app)), {})
         figures = _throughput({"plain": plain, "Caddy": caddy, "owner": owner, "asking": asking})
         few = _latency(plain, owner)

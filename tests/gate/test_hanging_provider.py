@@ -32,7 +32,7 @@ def house(gate: Gate, upstream: Upstream) -> House:
 
 def _heals(gate: Gate, house: House) -> None:
     """With nobody's help but that the provider is there again."""
-    wait_until(lambda: gate.http.ask(house.host, "/open/x", JSON).status == 200, "the provider answers again", 60)
+    wait_until(lambda: gate.http.ask(house.host, "/open/%C5%BE", JSON).status == 200, "the provider answers again", 60)
     assert gate.http.ask(house.host, "/p", JSON).status == 401
 
 
@@ -44,7 +44,7 @@ def test_a_provider_that_hangs_keeps_out_and_lets_go_on(gate: Gate, house: House
         os.kill(pid, signal.SIGSTOP)
     try:
         held = [gate.http.connect() for _ in range(4)]
-        for connection, path in zip(held, ("/p", "/open/x", "/p", "/open/y"), strict=True):
+        for connection, path in zip(held, ("/p", "/open/%C5%BE", "/p", "/open/%20"), strict=True):
             connection.settimeout(60)
             connection.sendall(spell(house.host, path, HTML))
         assert gate.http.ask(house.host, "/p", house.cookie(), JSON).status == 200
