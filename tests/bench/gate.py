@@ -37,10 +37,10 @@ T = TypeVar("T")
 class Variant:
     port: int
     headers: Mapping[str, str]
-    path: str = "/"
+    refused: bool = False
 
     def load(self, connections: int) -> Load:
-        return load(self.port, self.headers, connections=connections, seconds=ROUND_S, path=self.path)
+        return load(self.port, self.headers, connections=connections, seconds=ROUND_S, refused=self.refused)
 
     def echoes(self) -> float:
         host = self.headers.get("Host", "somewhere")
@@ -64,7 +64,7 @@ def measure() -> list[Figure]:
         gate = stack.enter_context(running(app, **UNLIMITED))
         fleet, port = Fleet(gate, app), gate.http.port
         plain = Variant(stack.enter_context(proxies.plain(folder, app)), {})
-        owner, asking = Variant(port, fleet.owner()), Variant(port, fleet.anybody(), "/open/%C5%BE")
+        owner, asking = Variant(port, fleet.owner()), Variant(port, fleet.anybody(), refused=True)
         caddy = Variant(stack.enter_context(proxies.caddy(folder, app)), {})
         figures = _throughput({"plain": plain, "Caddy": caddy, "owner": owner, "asking": asking})
         few = _latency(plain, owner)

@@ -11,9 +11,9 @@ from pathlib import Path
 _REPORT = """
 done = function(summary, latency, requests)
   local bad = summary.errors
-  io.write(string.format('\\n{"requests": %d, "us": %d, "p50_us": %d, "p99_us": %d, "failed": %d}\\n',
+  io.write(string.format('\\n{"requests": %d, "us": %d, "p50_us": %d, "p99_us": %d, "failed": %d, "refused": %d}\\n',
     summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
-    bad.connect + bad.read + bad.write + bad.status + bad.timeout))
+    bad.connect + bad.read + bad.write + bad.timeout, bad.status))
 end
 """
 
@@ -27,8 +27,11 @@ class Load:
     p99_ms: float
 
 
-def load(port: int, headers: Mapping[str, str], *, connections: int, seconds: int, path: str = "/") -> Load:
-    """Requests one after another on so many connections. Raises AssertionError when one was not answered by 2xx."""
+def load(
+    port: int, headers: Mapping[str, str], *, connections: int, seconds: int, path: str = "/", refused: bool = False
+) -> Load:
+    """Requests one after another on so many connections. Raises AssertionError when one was not answered by 2xx, or where
+    all are to be refused, was."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as report:
         report.write(_REPORT)
         report.flush()
@@ -38,4 +41,5 @@ def load(port: int, headers: Mapping[str, str], *, connections: int, seconds: in
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found = json.loads(said.strip().splitlines()[-1])
     assert found["failed"] == 0 and found["requests"] > 0, said
+    assert found["refused"] == (found["requests"] if refused else 0), said
     return Load(found["requests"] / found["us"] * 1e6, found["p50_us"] / 1000, found["p99_us"] / 1000)

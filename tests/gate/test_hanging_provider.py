@@ -32,8 +32,7 @@ def house(gate: Gate, upstream: Upstream) -> House:
 
 def _heals(gate: Gate, house: House) -> None:
     """With nobody's help but that the provider is there again."""
-    wait_until(lambda: gate.http.ask(house.host, "/open/%C5%BE", JSON).status == 200, "the provider answers again", 60)
-    assert gate.http.ask(house.host, "/p", JSON).status == 401
+    wait_until(lambda: gate.http.ask(house.host, "/p", JSON).status == 401, "the provider answers again", 60)
 
 
 def test_a_provider_that_hangs_keeps_out_and_lets_go_on(gate: Gate, house: House, upstream: Upstream) -> None:
@@ -44,14 +43,15 @@ def test_a_provider_that_hangs_keeps_out_and_lets_go_on(gate: Gate, house: House
         os.kill(pid, signal.SIGSTOP)
     try:
         held = [gate.http.connect() for _ in range(4)]
-        for connection, path in zip(held, ("/p", "/open/%C5%BE", "/p", "/open/%20"), strict=True):
+        for connection in held:
             connection.settimeout(60)
-            connection.sendall(spell(house.host, path, HTML))
+            connection.sendall(spell(house.host, "/p", HTML))
         assert gate.http.ask(house.host, "/p", house.cookie(), JSON).status == 200
+        assert gate.http.ask(house.host, "/open/x", JSON).status == 200
         replies = [read_reply(connection) for connection in held]
         assert [(one.status, one.header("retry-after")) for one in replies] == [(502, "3")] * 4
         assert all("cannot check who you are" in one.text for one in replies)
-        assert [seen.header("x-freehold-user") for seen in upstream.seen] == [house.owner.id]
+        assert [seen.header("x-freehold-user") for seen in upstream.seen] == [house.owner.id, None]
     finally:
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)
