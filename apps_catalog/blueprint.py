@@ -16,6 +16,8 @@ class Part:
     """One micro. mount: "" for the primary. presets: (name, default) of settings that its owner may fill in.
     takes_keys: programs that hold a key may reach its private paths.
     cpu_millis, memory_mib: what the Spacefile says that a process needs, None where it says nothing.
+    health: path that answers while it is well. migrate: command to run once before the version takes over. egress: hosts
+    that it says it calls, () for none; None where it says nothing or any.
 
     kind, root, command, serve, python_path: as the builder wrote them into the artifact's manifest.
     image: what is run in place of something built; root is then "", and command None means its own entrypoint.
@@ -35,6 +37,9 @@ class Part:
     cpu_millis: int | None = None
     memory_mib: int | None = None
     image: str | None = None
+    health: str | None = None
+    migrate: str | None = None
+    egress: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,19 @@ class Blueprint:
         return tuple(part for part in self.parts if part.kind == PROCESS)
 
     @property
+    def migrations(self) -> tuple[Part, ...]:
+        """Those with a command to run before this version takes over, in the file's order."""
+        return tuple(part for part in self.processes if part.migrate is not None)
+
+    @property
     def public_paths(self) -> tuple[str, ...]:
         return tuple(path for part in self.parts for path in public_routes.shown(part.mount, part.public_routes))
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        """What its processes may call: host names as declared, "internet" for any; nothing where all are closed off."""
+        said = {host for part in self.processes for host in (("internet",) if part.egress is None else part.egress)}
+        return ("internet",) if "internet" in said else tuple(sorted(said))
 
     @property
     def settings(self) -> frozenset[str]:
@@ -102,11 +118,20 @@ def blueprint_of(revision: Revision) -> Blueprint:
             cpu_millis=micro.size.cpu_millis if micro.size else None,
             memory_mib=micro.size.memory_mib if micro.size else None,
             image=micro.image,
+            health=micro.health,
+            migrate=micro.migrate,
+            egress=_egress(micro),
         )
         for micro in spacefile.micros
     )
     volume = spacefile.volume
     return Blueprint(parts, volume.path if volume else None, volume.size_mib if volume else 0)
+
+
+def _egress(micro: Micro) -> tuple[str, ...] | None:
+    if micro.egress is None or micro.egress == "internet":
+        return None
+    return () if micro.egress == "none" else micro.egress
 
 
 def _unbuilt(micro: Micro) -> dict[str, Any]:

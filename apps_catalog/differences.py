@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from apps_catalog.public_routes import matches_public, shown
 from apps_catalog.spacefile import Action, Micro, Spacefile
+from apps_catalog.spacefile.engines import SERVES_FILES
 
 ANYWHERE = "internet"
 
@@ -71,6 +72,8 @@ def _reach(file: Spacefile) -> set[str]:
     """Where its micros may call: host names, or the Internet, which is so where nothing is said."""
     reach: set[str] = set()
     for micro in file.micros:
+        if micro.engine in SERVES_FILES:
+            continue  # no process of it calls anybody
         if micro.egress is None or micro.egress == ANYWHERE:
             reach.add(ANYWHERE)
         elif micro.egress != "none":

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import warnings
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -109,7 +110,9 @@ def _compile(line: str) -> tuple[re.Pattern[str], bool] | None:
     expression = ("" if anchored else "(?:.*/)?") + _expression(body.lstrip("/") if body.startswith("/") else body)
     expression += "" if body.endswith("/") else "(?:/.*)?$"
     try:
-        return re.compile(expression), ignores
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of classes that may mean more in a later Python
+            return re.compile(expression), ignores
     except re.error:
         return None
 

@@ -12,12 +12,13 @@ class Cell:
 
     images: runtime ("python", "node", "builder") → image. bundle_url: of the bundle server, as pods reach it, no slash at
     the end. gate_address: what apps' own host and the former platform's data hosts lead to; None leaves them alone.
-    trusted: certificates (PEM) that apps trust beside the public ones, "" for none.
+    trusted: certificates (PEM) that apps and builds trust beside the public ones, "" for none.
     outside: the provider's address where it runs beside the cluster, outside_ports: its gate's; None: in pods of its own.
     blocked: CIDRs, besides the private ones, that apps may not
     reach: nodes, apiserver endpoints. port_ranges: the server knows `endPort` in NetworkPolicies (1.22).
     request_percent: of limits, what the scheduler reserves. largest: what one instance may take at most; a rolling update
-    needs as much on top of the plan. system: for builds and what else runs for the cloud. build_env: where registries are.
+    needs as much on top of the plan. system: for builds and what else runs for the cloud. build_env: variables of builds
+    that say where registries are and how one gets there.
     """
 
     installation: str

@@ -15,6 +15,7 @@ from k8s.specs import (
     CloudUsage,
     InstanceSpec,
     InstanceStatus,
+    JobSpec,
     JobStatus,
     LogLine,
     Sample,
@@ -97,6 +98,20 @@ class Cluster(Protocol):
 
     def delete_build(self, cloud_id: str, job_id: str) -> None:
         """Stop it if it runs and forget it; the artifact stays. Unknown is success."""
+
+    def run_job(self, spec: JobSpec) -> None:
+        """Start a command of an instance; one per `job_id` however often called. Returns at once.
+
+        Its volume is mounted beside whatever runs: the caller stops the instance first where two must not write. Changes
+        of the job come as changes of the instance. Raises NotFound when the cloud does not exist, Permanent when the spec
+        cannot be run here.
+        """
+
+    def job_status(self, cloud_id: str, job_id: str) -> JobStatus:
+        """Raises NotFound for a job that was never started or was deleted."""
+
+    def delete_jobs(self, cloud_id: str, instance_id: str) -> bool:
+        """Stop and forget all jobs of the instance, as deleting it does. True once the last of them is gone."""
 
     def usage(self, cloud_id: str) -> CloudUsage:
         """What the cloud uses now. Raises NotFound."""

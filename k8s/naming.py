@@ -17,8 +17,10 @@ INSTALLATION = "freehold/installation"
 CLOUD = "freehold/cloud"
 INSTANCE = "freehold/instance"
 JOB = "freehold/job"
+JOB_OF = "freehold/job-of"  # the instance that a job belongs to: none of the instance's own objects, so not INSTANCE
 MICRO = "freehold/micro"  # micro_key(), since a micro's own name need not be a label
 ROLE = "freehold/role"
+OFFLINE = "freehold/offline"  # on pods that the Internet is closed to
 
 HASH = "freehold/hash"  # of the manifest as it was applied
 GENERATION = "freehold/generation"  # InstanceSpec.generation
@@ -56,6 +58,11 @@ def micro_name(instance_id: str, micro: str) -> str:
 def build_name(job_id: str) -> str:
     """Of the Job and its Secret."""
     return f"b-{job_id}"
+
+
+def job_name(job_id: str) -> str:
+    """Of the Job of an instance, and of its Secret."""
+    return f"j-{job_id}"
 
 
 def owner_of_pod(name: str) -> str:

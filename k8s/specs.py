@@ -46,6 +46,8 @@ class MicroSpec:
     python_path: folders inside the artifact to put on PYTHONPATH (dependencies), may be empty.
     env: the complete environment of the app except PORT and what the sandbox must add (HOME, PATH, CA variables).
     image: an OCI image by digest, "registry/name@sha256:<64 hex>", that is run in place of code out of the artifact.
+    health: path that answers 200 to 399 to a GET while the process is well; None: whoever accepts connections is well.
+    offline: it reaches the gate and its cloud's data, and nothing of the Internet, where the driver separates networks.
     """
 
     name: str
@@ -58,6 +60,24 @@ class MicroSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = Limits()
     image: str | None = None
+    health: str | None = None
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class Probing:
+    """How a micro's `health` is asked for, the same in every driver. Times in seconds, counts of misses in a row.
+
+    A miss is a status outside 200 to 399, no connection, or no answer within `timeout_s`.
+    """
+
+    every_s: int = 2
+    timeout_s: int = 5
+    unready_after: int = 3  # nobody is sent there until it answers again
+    restart_after: int = 15  # its process is ended and started again
+
+
+PROBING = Probing()
 
 
 @dataclass(frozen=True)
@@ -190,6 +210,21 @@ class BuildSpec:
     output_limit_mib: int = 500
 
 
+@dataclass(frozen=True)
+class JobSpec:
+    """One command of an instance, run to its end: a migration.
+
+    instance: the version whose code, environment, limits and volume `micro` of it lends to the command.
+    job_id: one job, however often it is asked for. A job may be begun anew where its machine fails.
+    """
+
+    job_id: str
+    instance: InstanceSpec
+    micro: str
+    command: str
+    timeout_s: int = 600
+
+
 class JobPhase(StrEnum):
     PENDING = "pending"
     RUNNING = "running"
@@ -213,7 +248,8 @@ class BuiltMicro:
 
 @dataclass(frozen=True)
 class JobStatus:
-    """artifact and size_bytes are set when SUCCEEDED (digest computed outside the sandbox); reason when FAILED."""
+    """reason and log_tail (last lines) when FAILED. Of builds alone: artifact and size_bytes when SUCCEEDED (digest
+    computed outside the sandbox), micros."""
 
     job_id: str
     cloud_id: str
@@ -222,6 +258,7 @@ class JobStatus:
     size_bytes: int = 0
     micros: tuple[BuiltMicro, ...] = ()
     reason: str = ""
+    log_tail: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,5 +10,6 @@ app = Celery("freehold")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["tenants"])
 app.autodiscover_tasks(["tenants"], related_name="followups")
+app.autodiscover_tasks(["provider.billing"])
 
 import provider.pulse  # noqa: E402, F401 - its task and signal handlers, in the worker

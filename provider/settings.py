@@ -70,7 +70,18 @@ REVIEW_LISTINGS = env.boolean("FREEHOLD_REVIEW_LISTINGS", False)
 SLEEP_AFTER_S = env.integer("FREEHOLD_SLEEP_AFTER_SECONDS", 900)
 # How long a cloud's data server stays awake after its last use, when no instance of the cloud is awake.
 DATA_SLEEP_AFTER_S = env.integer("FREEHOLD_DATA_SLEEP_AFTER_SECONDS", 300)
+MIGRATION_TIMEOUT_S = env.integer("FREEHOLD_MIGRATION_TIMEOUT_S", 600)
 BUNDLE_LIMIT_MIB = env.integer("FREEHOLD_BUNDLE_LIMIT_MIB", 250)
+
+# --- money -----------------------------------------------------------------------------------------------------------
+# Without a key billing is off: plans are changed freely and nothing is charged.
+STRIPE_KEY = env.text("FREEHOLD_STRIPE_KEY", "")
+# Of the webhook endpoint, "secret,secret": all verify, so that one can be replaced.
+_secrets = env.text("FREEHOLD_STRIPE_WEBHOOK_SECRET", "" if DEBUG or not STRIPE_KEY else None)
+STRIPE_WEBHOOK_SECRETS = [secret.strip() for secret in _secrets.split(",") if secret.strip()]
+STRIPE_LIVE = STRIPE_KEY.startswith(("sk_live_", "rk_live_"))
+STRIPE_API = env.text("FREEHOLD_STRIPE_API", "")  # another server that speaks its API; empty: Stripe itself
+STRIPE_TAX = env.boolean("FREEHOLD_STRIPE_TAX", False)
 
 # --- Django ----------------------------------------------------------------------------------------------------------
 ROOT_URLCONF = "provider.urls"
@@ -174,6 +185,8 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "tenants.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "tidy": {"task": "tenants.tasks.tidy", "schedule": 60.0, "options": {"expires": 60}},
+    "settle-billing": {"task": "provider.billing.tasks.settle", "schedule": 60.0, "options": {"expires": 60}},
+    "read-events": {"task": "provider.billing.tasks.read_events", "schedule": 3600.0, "options": {"expires": 3600}},
     "sleepers": {"task": "tenants.followups.look_for_sleepers", "schedule": 10.0, "options": {"expires": 10}},
     "drains": {"task": "tenants.followups.finish_drains", "schedule": 2.0, "options": {"expires": 2}},
     "pulse": {"task": "provider.pulse.worker_pulse", "schedule": 10.0, "options": {"expires": 10}},
@@ -247,6 +260,7 @@ LOGGING: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "level=%(levelname)s logger=%(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {"httpx": {"level": "WARNING"}},  # a line for every request would be one for every look at a data server
+    # A line for every request would be one for every look at a data server, and names payers to whoever reads logs.
+    "loggers": {"httpx": {"level": "WARNING"}, "stripe": {"level": "WARNING"}},
     "root": {"handlers": ["stderr"], "level": env.text("FREEHOLD_LOG_LEVEL", "INFO")},
 }

@@ -20,6 +20,7 @@ from k8s.specs import (
     InstanceSpec,
     InstanceStatus,
     JobPhase,
+    JobSpec,
     JobStatus,
     LogLine,
     MicroKind,
@@ -38,7 +39,8 @@ SPACEFILE = "v: 0\nmicros:\n  - name: main\n    src: .\n    engine: python3.9\n 
 
 class MemoryCluster:
     """Keeps specs in dictionaries. `phase` is what every micro is in; `calls` counts verbs that change something.
-    `broken` are versions of apps that do not start.
+    `broken` are versions of apps that do not start. `commands` are the jobs of instances that it keeps, `ran` the
+    command lines of all that ever began, with the replicas that were running beside each; all are in `command_phase`.
 
     `break_before` and `break_after` name verbs that raise the given error once, before or after they took effect.
     """
@@ -47,6 +49,9 @@ class MemoryCluster:
         self.clouds: dict[str, CloudSpec] = {}
         self.specs: dict[str, InstanceSpec] = {}
         self.jobs: dict[str, JobStatus] = {}
+        self.commands: dict[str, JobSpec] = {}
+        self.command_phase = JobPhase.SUCCEEDED
+        self.ran: list[tuple[str, int]] = []
         self.volumes: set[str] = set()
         self.phase = MicroPhase.READY
         self.broken: set[str] = set()
@@ -100,6 +105,7 @@ class MemoryCluster:
 
     def delete_instance(self, cloud_id: str, instance_id: str, *, delete_volume: bool) -> None:
         self._call("delete_instance")
+        self._forget_commands(instance_id)
         if not self.lingers:
             self.specs.pop(instance_id, None)
         if delete_volume:
@@ -172,6 +178,30 @@ class MemoryCluster:
 
     def delete_build(self, cloud_id: str, job_id: str) -> None:
         self.jobs.pop(job_id, None)
+
+    def run_job(self, spec: JobSpec) -> None:
+        self._call("run_job")
+        if spec.instance.cloud_id not in self.clouds:
+            raise NotFound(spec.instance.cloud_id)
+        if spec.job_id not in self.commands:
+            running = self.specs.get(spec.instance.instance_id)
+            self.ran.append((spec.command, running.replicas if running else 0))
+        self.commands.setdefault(spec.job_id, spec)
+        self._called("run_job")
+
+    def job_status(self, cloud_id: str, job_id: str) -> JobStatus:
+        if job_id not in self.commands:
+            raise NotFound(job_id)
+        tail = "no such table" if self.command_phase is JobPhase.FAILED else ""
+        return JobStatus(job_id, cloud_id, self.command_phase, reason="exited with code 1", log_tail=tail)
+
+    def delete_jobs(self, cloud_id: str, instance_id: str) -> bool:
+        self._forget_commands(instance_id)
+        return True
+
+    def _forget_commands(self, instance_id: str) -> None:
+        left = {job: spec for job, spec in self.commands.items() if spec.instance.instance_id != instance_id}
+        self.commands = left
 
     def usage(self, cloud_id: str) -> CloudUsage:
         raise ClusterError("not measured")

@@ -59,6 +59,8 @@ def _micro(micro: dict[str, Any], version: object) -> Iterator[str]:
         yield f"micro {name}: only the first segment of path {micro['path'][:100]} is used"
     if engine == "custom" and "run" not in micro and "image" not in micro:
         yield f"micro {name}: engine custom without run has nothing to start"
+    if isinstance(micro.get("egress"), list):
+        yield f"micro {name}: the hosts of egress are told to people and not enforced; none is"
     yield from _routes(micro, name)
     yield from _env(micro, name)
 

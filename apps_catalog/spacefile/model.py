@@ -118,7 +118,8 @@ class Micro(_Part):
 
     src: folder of the project, "" for its root. serve, include: relative to src, normalised. path: as written; see
     Spacefile.mount. engine: normalised name. size: what a process needs. image: run in place of what would be built
-    of src. health, migrate, egress: v 1, checked and kept, not acted on (a wider egress asks for consent).
+    of src. health: path that answers while it is well. migrate: run once before a version takes over. egress: what it
+    calls; None is the Internet, and only "none" is enforced.
     """
 
     name: Name

@@ -159,6 +159,14 @@ def _images(file: Draft) -> Iterator[Found]:
                 yield ("micros", index, key), "is not allowed beside image: nothing is built of it"
 
 
+def _processes(file: Draft) -> Iterator[Found]:
+    for index, micro in file.micros():
+        engine = _text(micro.get("engine"))
+        for key in ("health", "migrate") if engine in engines.SERVES_FILES else ():
+            if micro.get(key) is not None:
+                yield ("micros", index, key), f"is not allowed for engine {engine}, which has no process"
+
+
 def _inside(file: Draft) -> Iterator[Found]:
     for index, micro in file.micros():
         src = _resolved(micro.get("src"))
@@ -231,6 +239,7 @@ RULES: tuple[Callable[[Draft], Iterator[Found]], ...] = (
     _unique_env,
     _version,
     _images,
+    _processes,
     _inside,
     _present,
 )

@@ -6,10 +6,11 @@
 installation: a UUID, or the path of a file that holds it. bundles: the bundle server's URL as pods reach it; results: as the
 driver reaches it, if that differs. key: a file with the secret that the bundle server has too. image.python, image.node,
 image.builder: runtime images. Optional: gate (address), outside (the provider's address beside the cluster), outside_port
-(its gate's, repeated), trusted (files with certificates for apps, repeated), runtime_class, storage_class, request_percent,
-blocked (CIDRs, repeated), port_ranges=false.
+(its gate's, repeated), trusted (files with certificates for apps and builds, repeated), runtime_class, storage_class,
+request_percent, blocked (CIDRs, repeated), port_ranges=false, build.NAME (a variable of builds: a proxy, another registry).
 """
 
+import re
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
@@ -21,6 +22,7 @@ from k8s.kube.api import Api
 from k8s.kube.driver import KubeCluster
 
 _RUNTIMES = ("python", "node", "builder")
+_BUILD, _VARIABLE = "build.", re.compile(r"(?!FREEHOLD_)[A-Za-z_][A-Za-z0-9_]*")
 
 
 def from_url(url: str) -> KubeCluster:
@@ -49,6 +51,7 @@ def from_url(url: str) -> KubeCluster:
         runtime_class=query.get("runtime_class", [None])[0],
         storage_class=query.get("storage_class", [None])[0],
         request_percent=int(one("request_percent", "25")),
+        build_env={_variable(name): values[0] for name, values in query.items() if name.startswith(_BUILD)},
     )
     key = key_of(url)
     api = Api(None if parts.netloc else parts.path, query.get("context", [None])[0])
@@ -70,6 +73,13 @@ def _installation(named: str) -> str:
         raise Permanent(f"the file with this installation's id cannot be read: {error}") from error
     except ValueError as error:
         raise Permanent("“installation” in CLUSTER_URL is not a UUID") from error
+
+
+def _variable(named: str) -> str:
+    name = named.removeprefix(_BUILD)
+    if not _VARIABLE.fullmatch(name):
+        raise Permanent(f"“{named}” in CLUSTER_URL names no variable that builds may be given")
+    return name
 
 
 def _trusted(named: str) -> str:

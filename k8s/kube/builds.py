@@ -17,15 +17,15 @@ def succeeded(job: Manifest) -> bool:
 
 
 def ended(job: Manifest) -> bool:
-    return succeeded(job) or _condition(job, "Failed") is not None
+    return succeeded(job) or condition(job, "Failed") is not None
 
 
 def status(cloud_id: str, job_id: str, job: Manifest, pods: Sequence[Manifest]) -> JobStatus:
     """Of a job that has not succeeded; see `with_result` for one that has."""
-    failed = _condition(job, "Failed")
+    failed = condition(job, "Failed")
     if failed is not None:
         return JobStatus(job_id, cloud_id, JobPhase.FAILED, reason=_reason(failed, pods))
-    running = any(_state(pod).get("running") for pod in pods)
+    running = any(state(pod).get("running") for pod in pods)
     return JobStatus(job_id, cloud_id, JobPhase.RUNNING if running else JobPhase.PENDING)
 
 
@@ -43,12 +43,12 @@ def outline(cloud_id: str, namespace: str, job_id: str, job: Manifest) -> BuildS
     return BuildSpec(cloud_id, namespace, job_id, annotation(job, naming.ARTIFACT), micros, output_limit_mib=limit_mib)
 
 
-def _condition(job: Manifest, kind: str) -> Manifest | None:
+def condition(job: Manifest, kind: str) -> Manifest | None:
     conditions = job.get("status", {}).get("conditions", [])
     return next((c for c in conditions if c["type"] == kind and c["status"] == "True"), None)
 
 
-def _state(pod: Manifest) -> Manifest:
+def state(pod: Manifest) -> Manifest:
     statuses = pod.get("status", {}).get("containerStatuses") or [{}]
     state: Manifest = statuses[0].get("state", {})
     return state
@@ -56,7 +56,7 @@ def _state(pod: Manifest) -> Manifest:
 
 def _reason(failed: Manifest, pods: Sequence[Manifest]) -> str:
     for pod in pods:
-        terminated = _state(pod).get("terminated")
+        terminated = state(pod).get("terminated")
         if terminated:
             memory = pod["spec"]["containers"][0]["resources"]["limits"]["memory"]
             return ending(terminated, memory)[0]

@@ -13,6 +13,7 @@ from k8s.errors import NotFound, Temporary
 from k8s.kube import builds, growing, logs, measuring, observe, terminating
 from k8s.kube.api import Api, path
 from k8s.kube.applied import Applied
+from k8s.kube.jobs import Jobs
 from k8s.kube.observe import Objects, annotation, number
 from k8s.kube.ownership import is_intact
 from k8s.kube.watching import Watch
@@ -27,6 +28,7 @@ from k8s.specs import (
     CloudUsage,
     InstanceSpec,
     InstanceStatus,
+    JobSpec,
     JobStatus,
     LogLine,
     MicroKind,
@@ -49,6 +51,7 @@ class KubeCluster:
 
     def __init__(self, api: Api, cell: Cell, key: bytes, results: ResultsClient) -> None:
         self._api, self._cell, self._key, self._results = api, cell, key, results
+        self._jobs = Jobs(api, cell, key, self._namespace)
         self._namespaces: dict[str, str] = {}
         self._applied = Applied()
         self._watch: Watch | None = None
@@ -112,6 +115,7 @@ class KubeCluster:
     def delete_instance(self, cloud_id: str, instance_id: str, *, delete_volume: bool) -> None:
         labels = naming.selector(self._labels(cloud_id, instance_id))
         self._applied.forget(cloud_id, instance_id)
+        self._jobs.delete_of(cloud_id, instance_id)
         try:
             namespace = self._namespace(cloud_id)
         except NotFound:
@@ -134,6 +138,7 @@ class KubeCluster:
             any(self._api.items(path(kind, namespace), labels, metadata_only=True) for kind in ("Secret", "Deployment"))
             or any(map(observe.runs, self._api.items(path("Pod", namespace), labels)))
             or self._claim_goes(namespace, labels)
+            or self._jobs.run_still(namespace, cloud_id, instance_id)
         )
 
     def observe(self, cloud_id: str, instance_id: str) -> InstanceStatus:
@@ -229,6 +234,17 @@ class KubeCluster:
         for kind in ("Job", "Secret"):
             self._api.delete(path(kind, namespace, naming.build_name(job_id)))
 
+    # --- jobs of instances ------------------------------------------------------------------------------------------
+
+    def run_job(self, spec: JobSpec) -> None:
+        self._jobs.run(spec)
+
+    def job_status(self, cloud_id: str, job_id: str) -> JobStatus:
+        return self._jobs.status(cloud_id, job_id)
+
+    def delete_jobs(self, cloud_id: str, instance_id: str) -> bool:
+        return self._jobs.delete_of(cloud_id, instance_id)
+
     # --- what else is asked ------------------------------------------------------------------------------------------
 
     def usage(self, cloud_id: str) -> CloudUsage:
@@ -240,9 +256,11 @@ class KubeCluster:
 
     def wants(self, cloud_id: str, instance_id: str, digest: str) -> bool:
         """Whether a pod of the instance is made from that artifact: while it updates, from the new one and the old."""
-        labels = naming.selector(self._labels(cloud_id, instance_id))
-        pods = self._api.items(path("Pod", self._namespace(cloud_id)), labels, metadata_only=True)
-        return any(annotation(pod, naming.ARTIFACT) == digest for pod in pods)
+        labels, namespace = naming.selector(self._labels(cloud_id, instance_id)), self._namespace(cloud_id)
+        pods = self._api.items(path("Pod", namespace), labels, metadata_only=True)
+        if any(annotation(pod, naming.ARTIFACT) == digest for pod in pods):
+            return True
+        return self._jobs.wants(namespace, cloud_id, instance_id, digest)
 
     def build(self, cloud_id: str, job_id: str) -> BuildSpec:
         """As far as the bundle server must know it. Raises NotFound."""

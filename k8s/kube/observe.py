@@ -1,6 +1,7 @@
 """What objects of an instance say about it: pure functions from the cluster's JSON to the port's dataclasses."""
 
 import json
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from k8s.naming import Manifest
 from k8s.specs import InstanceStatus, MicroKind, MicroPhase, MicroStatus
 
 _CLOCKS_DIFFER = timedelta(seconds=3)
+_ENDED = (128 + signal.SIGTERM, 128 + signal.SIGKILL)
 _STEADY_S = 30.0  # whoever ran for so long has not crashed "in a row"
 _NO_IMAGE = "its image cannot be fetched; the operator must provide it"
 _NO_IMAGE_OF_THEIRS = "its image cannot be fetched: the app's developer must see that its registry has it for everybody"
@@ -170,8 +172,17 @@ def _pod_failure(pod: Manifest) -> tuple[str, str] | None:
         or (last and crashes > 1 and _lived_s(last) < _STEADY_S)
     ):
         reason, tail = ending(last, pod["spec"]["containers"][0]["resources"]["limits"]["memory"])
+        reason = _unwell(pod, last) or reason
         return f"{reason}, {crashes + 1} times in a row" if crashes > 1 else reason, tail
     return None
+
+
+def _unwell(pod: Manifest, last: Manifest) -> str:
+    """The kubelet asks a container to end, and then ends it, only where its pod goes or its health was missed."""
+    probe = pod["spec"]["containers"][0].get("livenessProbe")
+    if not probe or last.get("exitCode") not in _ENDED or last.get("reason") == "OOMKilled":
+        return ""
+    return f"did not answer {probe['httpGet']['path']} with 200 to 399, {probe['failureThreshold']} times in a row"
 
 
 def _unstartable(pod: Manifest, why: str) -> str:
@@ -187,7 +198,11 @@ def _too_slow(deployment: Manifest, current: Sequence[Manifest]) -> tuple[str, s
         for condition in pod.get("status", {}).get("conditions", []):
             if condition["type"] == "PodScheduled" and condition["status"] == "False":
                 return _unscheduled(str(condition.get("message", "")), timeout)
-    return f"did not start listening on port {naming.PORT} within {timeout} s", ""
+    path = (
+        deployment["spec"]["template"]["spec"]["containers"][0].get("readinessProbe", {}).get("httpGet", {}).get("path")
+    )
+    missing = f"answer {path} on port {naming.PORT} with 200" if path else f"start listening on port {naming.PORT}"
+    return f"did not {missing} within {timeout} s", ""
 
 
 def _unscheduled(message: str, timeout_s: int) -> tuple[str, str]:

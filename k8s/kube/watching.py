@@ -20,6 +20,7 @@ from k8s.specs import Change
 _OF_INSTANCES = ("Deployment", "Secret", "Service", "PersistentVolumeClaim")
 _OF_CLOUDS = ("Namespace", "ResourceQuota", "LimitRange", "NetworkPolicy", "ServiceAccount")
 _MADE_BY_OTHERS = ("Pod", "Job")  # Jobs are ours, but nobody needs them back
+_WHOSE = (naming.CLOUD, naming.INSTANCE, naming.JOB, naming.JOB_OF)
 _KINDS = (*_OF_INSTANCES, *_MADE_BY_OTHERS, *_OF_CLOUDS)
 _SERVER_S = 300  # the server ends a watch after so long: half-open connections show themselves
 _SILENCE_S = 330.0
@@ -139,6 +140,9 @@ class Watch:
 
     def _tell(self, kind: str, labels: Mapping[str, str], *, altered: bool) -> None:
         cloud, instance, job = (labels.get(key) for key in (naming.CLOUD, naming.INSTANCE, naming.JOB))
+        if naming.JOB_OF in labels:  # its instance waits for it; nobody needs it back as it was
+            self._pending.put(Change(str(cloud), labels[naming.JOB_OF]))
+            return
         if not cloud or (kind in _OF_CLOUDS and not altered):
             return
         if altered:
@@ -193,4 +197,4 @@ def _key(kind: str, found: Manifest) -> Key:
 def _labels(found: Manifest) -> dict[str, str]:
     """Ours alone: what else is there is of no concern, and would be kept in memory."""
     labels = found["metadata"].get("labels", {})
-    return {key: labels[key] for key in (naming.CLOUD, naming.INSTANCE, naming.JOB) if key in labels}
+    return {key: labels[key] for key in _WHOSE if key in labels}

@@ -20,10 +20,13 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from k8s.errors import NotFound, Permanent
+from k8s.local import deflating
+from k8s.local.deflating import Deflating, Pieces
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _CHUNK = 1024 * 1024
 MAX_MEMBERS = 200_000
+_NAMES_A_PIECE = 64  # on average
 _CLASHES = (FileExistsError, NotADirectoryError, IsADirectoryError)
 _UNUSED_S = 3600.0
 
@@ -69,21 +72,23 @@ def put(store: Path, draft: Path) -> str:
     return digest
 
 
-def pack(folder: Path, out: Path, limit_bytes: int) -> int:
+def pack(folder: Path, out: Path, limit_bytes: int, pieces: Pieces | None = None) -> int:
     """Write `folder` as a deterministic tar.gz (sorted names, no times, no owners); returns the unpacked bytes.
 
+    pieces: what was compressed for earlier archives, to which this one's are added; it changes the time, not the result.
     Raises Permanent when it holds devices, sockets or links that lead outside, or more than `limit_bytes`.
     """
     total = 0
-    with (
-        out.open("wb") as raw,
-        gzip.GzipFile("", "wb", 6, raw, mtime=0) as zipped,
-        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
-    ):
+    with out.open("wb") as raw, deflating.writing(raw, pieces) as archive:
         for path in _walk(folder):
-            total += _add(archive, path, path.relative_to(folder))
+            name = path.relative_to(folder).as_posix()
+            # Where a piece ends is decided by the name that follows: a change elsewhere moves no other end.
+            if zlib.crc32(os.fsencode(name)) % _NAMES_A_PIECE == 0:
+                archive.cut()
+            total += _add(archive, path, name)
             if total > limit_bytes:
                 raise Permanent(f"the build's output is larger than {limit_bytes // 1024**2} MiB")
+        archive.write(bytes(2 * tarfile.BLOCKSIZE))
     return total
 
 
@@ -223,22 +228,32 @@ def _walk(folder: Path) -> Iterable[Path]:
             yield from _walk(Path(entry.path))
 
 
-def _add(archive: tarfile.TarFile, path: Path, name: Path) -> int:
+def _add(archive: Deflating, path: Path, name: str) -> int:
     status = path.lstat()
-    info = tarfile.TarInfo(name.as_posix())
+    info = tarfile.TarInfo(name)
     info.mode = 0o755 if stat.S_ISDIR(status.st_mode) or status.st_mode & 0o100 else 0o644
     if stat.S_ISDIR(status.st_mode):
         info.type = tarfile.DIRTYPE
-        archive.addfile(info)
     elif stat.S_ISLNK(status.st_mode):
         info.type, info.linkname = tarfile.SYMTYPE, str(path.readlink())
-        _require_inner_link(PurePosixPath(info.name), info.linkname)
-        archive.addfile(info)
+        _require_inner_link(PurePosixPath(name), info.linkname)
     elif stat.S_ISREG(status.st_mode):
         info.size = status.st_size
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as content:
-            archive.addfile(info, content)
-        return info.size
     else:
         raise Permanent(f"the build's output holds “{name}”, which is no plain file, folder or link")
-    return 0
+    archive.write(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
+    if info.size:
+        _add_content(archive, path, info.size)
+    return info.size
+
+
+def _add_content(archive: Deflating, path: Path, size: int) -> None:
+    left = size
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb", 0) as content:
+        while left:
+            chunk = content.read(min(left, _CHUNK))
+            if not chunk:
+                raise OSError(f"{path.name} became shorter while it was packed")
+            archive.write(chunk)
+            left -= len(chunk)
+    archive.write(bytes(-size % tarfile.BLOCKSIZE))

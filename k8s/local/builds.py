@@ -9,21 +9,22 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import threading
 from pathlib import Path, PurePosixPath
 
-from k8s.errors import ClusterError, Permanent
-from k8s.local import artifacts, documents, process, sandbox, sandbox_volume
+from k8s.errors import Permanent
+from k8s.local import artifacts, documents, sandbox, sandbox_volume
 from k8s.local.capture import Capture
-from k8s.local.documents import BuildDocument, CloudDocument
+from k8s.local.deflating import Pieces
+from k8s.local.documents import BuildDocument
 from k8s.local.host import Host
 from k8s.local.journal import log
 from k8s.local.logfiles import LogWriter
 from k8s.local.micros import base_environment
+from k8s.local.once import Files, Once
 from k8s.local.sandbox import Interior, Record
 from k8s.local.sandbox_bwrap import Mount
-from k8s.specs import BuildSpec, BuiltMicro, Change, JobPhase, JobStatus
+from k8s.specs import BuildSpec, BuiltMicro, JobPhase, JobStatus
 
 _CACHE_MIB = 4096
 _WORK_MIB = 3072  # room beside the output for sources, compilers' leavings and temporary files
@@ -32,59 +33,21 @@ _LOG_BYTES = 32 * 1024 * 1024
 _CACHES = threading.Lock()
 
 
-class Build:
-    """Follows one build document until it is gone. wake() makes it look again; `gone` is set at the end."""
+class Build(Once):
+    broke = "The node could not run the build."
 
     def __init__(self, host: Host, cloud_id: str, job_id: str) -> None:
-        self.cloud_id, self.owner = cloud_id, job_id
-        self.gone = asyncio.Event()
-        self._host, self._home = host, host.node.home
-        self._stop = asyncio.Event()
-        self._task = asyncio.create_task(self._run())
-
-    @property
-    def change(self) -> Change:
-        return Change(self.cloud_id, job_id=self.owner)
-
-    def wake(self) -> None:
-        """Only a deletion matters to a build that runs."""
-        document = self._document()
-        if document is None or document.deleting:
-            self._stop.set()
-
-    async def close(self) -> None:
-        """Stop it, whatever the document says; the next agent starts it again."""
-        self._stop.set()
-        await self._task
-
-    async def _run(self) -> None:
-        document, status = self._document(), self._status()
-        unfinished = status is None or status.phase in (JobPhase.PENDING, JobPhase.RUNNING)
-        if document and document.deleting:
-            self._stop.set()
-        elif document and unfinished:
-            async with self._host.build_places:
-                await self._build(document.spec)
-        await self._stop.wait()
-        self._forget()
-
-    async def _build(self, spec: BuildSpec) -> None:
-        cloud = documents.read(self._home.cloud_document(self.cloud_id), CloudDocument)
-        if cloud is None or self._stop.is_set():
-            return
-        self._publish(JobStatus(self.owner, self.cloud_id, JobPhase.RUNNING))
-        try:
-            status = await self._attempt(spec, cloud.uid)
-        except (ClusterError, OSError) as error:
-            status = JobStatus(self.owner, self.cloud_id, JobPhase.FAILED, reason=str(error))
-        except Exception:  # a job must end visibly, whatever broke
-            log.exception("event=build_broke cloud=%s job=%s", self.cloud_id, self.owner)
-            status = JobStatus(self.owner, self.cloud_id, JobPhase.FAILED, reason="The node could not run the build.")
-        if not self._stop.is_set():
-            self._publish(status)
+        home = host.node.home
+        files = Files(
+            home.build_document(cloud_id, job_id),
+            home.build_status(cloud_id, job_id),
+            home.build_log(cloud_id, job_id),
+            BuildDocument,
+        )
+        super().__init__(host, cloud_id, job_id, files, host.build_places)
 
     async def _attempt(self, spec: BuildSpec, uid: int) -> JobStatus:
-        """Disk, sandbox, packing; the disk and the sandbox are gone at the end whatever happened."""
+        """Disk, sandbox, packing; the sandbox is gone at the end whatever happened."""
         record = self._record(uid)
         work = self._home.work(self.cloud_id, self.owner)
         self._home.build_log(self.cloud_id, self.owner).unlink(missing_ok=True)
@@ -100,7 +63,7 @@ class Build:
             self._host.node.cgroups.limit_cpu(self.cloud_id, record.name, spec.limits.cpu_millis)
             reason = await self._outcome(spec, record, capture)
             if reason:
-                return JobStatus(self.owner, self.cloud_id, JobPhase.FAILED, reason=reason)
+                return self._failed(reason)
             # Nothing of the build may run any more when its output is read.
             await asyncio.to_thread(sandbox.clear, self._host.node, record)
             capture.note("packing the result")
@@ -108,9 +71,14 @@ class Build:
         finally:
             self._host.stop_egress(sandbox.upstream(self._host.node, record)[0])
             await asyncio.to_thread(sandbox.clear, self._host.node, record)
-            await asyncio.to_thread(sandbox_volume.destroy, work)
             self._host.build_slots.free(record.slot)
             capture.close()
+
+    async def _clear_up(self) -> None:
+        try:
+            await asyncio.to_thread(sandbox_volume.destroy, self._home.work(self.cloud_id, self.owner))
+        except OSError:  # the next agent removes what is left
+            log.exception("event=disk_left cloud=%s job=%s", self.cloud_id, self.owner)
 
     def _lay_out(self, spec: BuildSpec, uid: int, work: Path) -> None:
         sandbox_volume.destroy(work)
@@ -128,20 +96,9 @@ class Build:
 
     async def _outcome(self, spec: BuildSpec, record: Record, capture: Capture) -> str:
         """Wait for the builder's end; the reason of its failure, or nothing when it succeeded."""
-        assert record.outer is not None
-        exited = asyncio.create_task(process.ended(record.outer))
-        stopping = asyncio.create_task(self._stop.wait())
-        try:
-            await asyncio.wait({exited, stopping}, timeout=spec.timeout_s, return_when=asyncio.FIRST_COMPLETED)
-            if not exited.done():
-                if record.init:
-                    record.init.signal(signal.SIGKILL)
-                return (
-                    "The build was stopped." if stopping.done() else f"The build took longer than {spec.timeout_s} s."
-                )
-        finally:
-            exited.cancel()
-            stopping.cancel()
+        end = await self._wait(record, spec.timeout_s)
+        if end:
+            return "The build was stopped." if end == "stopped" else f"The build took longer than {spec.timeout_s} s."
         capture.drain()
         return self._reason(spec, record, capture)
 
@@ -162,33 +119,13 @@ class Build:
         store.mkdir(parents=True, exist_ok=True)
         draft = store / f".draft-{self.owner}-{secrets.token_hex(4)}"
         try:
-            artifacts.pack(work / "out", draft, spec.output_limit_mib * 1024**2)
+            pieces = Pieces(self._home.pieces(self.cloud_id))
+            artifacts.pack(work / "out", draft, spec.output_limit_mib * 1024**2, pieces)
             size = draft.stat().st_size
             digest = artifacts.put(store, draft)
         finally:
             draft.unlink(missing_ok=True)
         return JobStatus(self.owner, self.cloud_id, JobPhase.SUCCEEDED, digest, size, micros)
-
-    def _forget(self) -> None:
-        """The document was deleted: delete what belongs to it, and the document last."""
-        document = self._document()
-        if document and document.deleting:
-            self._home.build_log(self.cloud_id, self.owner).unlink(missing_ok=True)
-            self._home.build_status(self.cloud_id, self.owner).unlink(missing_ok=True)
-            self._home.build_document(self.cloud_id, self.owner).unlink(missing_ok=True)
-        if document is None or document.deleting:
-            self.gone.set()
-            self._host.notify(self.change)
-
-    def _document(self) -> BuildDocument | None:
-        return documents.read(self._home.build_document(self.cloud_id, self.owner), BuildDocument)
-
-    def _status(self) -> JobStatus | None:
-        return documents.read(self._home.build_status(self.cloud_id, self.owner), JobStatus)
-
-    def _publish(self, status: JobStatus) -> None:
-        documents.write(self._home.build_status(self.cloud_id, self.owner), status)
-        self._host.notify(self.change)
 
     def _record(self, uid: int) -> Record:
         name = f"{self.owner}-{secrets.token_hex(4)}"

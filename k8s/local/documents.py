@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from k8s.specs import BuildSpec, CloudSpec, InstanceSpec
+from k8s.specs import BuildSpec, CloudSpec, InstanceSpec, JobSpec
 
 T = TypeVar("T")
 
@@ -39,6 +39,12 @@ class InstanceDocument:
 @dataclass(frozen=True)
 class BuildDocument:
     spec: BuildSpec
+    deleting: bool = False
+
+
+@dataclass(frozen=True)
+class JobDocument:
+    spec: JobSpec
     deleting: bool = False
 
 
@@ -70,6 +76,12 @@ def read(file: Path, kind: type[T]) -> T | None:
         return None
     document: T = decode(kind, json.loads(text))
     return document
+
+
+def jobs_of(folder: Path, instance_id: str) -> dict[Path, JobDocument]:
+    """The jobs of an instance. folder: that of its cloud's jobs."""
+    found = {file: read(file, JobDocument) for file in folder.glob("[!.]*.json")}
+    return {file: job for file, job in found.items() if job and job.spec.instance.instance_id == instance_id}
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from k8s.checks import check_shape, require_id
 from k8s.errors import NotFound, Permanent, Temporary
 from k8s.local import artifacts, documents, logfiles, sandbox_volume
-from k8s.local.documents import BuildDocument, CloudDocument, InstanceDocument
+from k8s.local.documents import BuildDocument, CloudDocument, InstanceDocument, JobDocument
 from k8s.local.layout import NodeHome, network_plan
 from k8s.local.sandbox_bwrap import reserved
 from k8s.specs import (
@@ -28,6 +28,7 @@ from k8s.specs import (
     InstanceSpec,
     InstanceStatus,
     JobPhase,
+    JobSpec,
     JobStatus,
     LogLine,
     MicroPhase,
@@ -101,6 +102,7 @@ class LocalCluster:
     def delete_instance(self, cloud_id: str, instance_id: str, *, delete_volume: bool) -> None:
         file = self._home.instance_document(require_id(cloud_id), require_id(instance_id))
         with documents.locked(self._home.cloud_lock(cloud_id)):
+            self._end_jobs(cloud_id, instance_id)
             known = documents.read(file, InstanceDocument)
             if known is None and not self._has_volume(cloud_id, instance_id, wanted=delete_volume):
                 return
@@ -113,7 +115,7 @@ class LocalCluster:
 
     def instance_exists(self, cloud_id: str, instance_id: str) -> bool:
         known = documents.read(self._home.instance_document(cloud_id, instance_id), InstanceDocument)
-        return known is not None and known.spec is not None
+        return known is not None and known.spec is not None or bool(self._jobs_of(cloud_id, instance_id))
 
     def observe(self, cloud_id: str, instance_id: str) -> InstanceStatus:
         status = documents.read(self._home.instance_status(cloud_id, instance_id), InstanceStatus)
@@ -203,6 +205,36 @@ class LocalCluster:
             documents.write(file, replace(known, deleting=True))
         self._poke(cloud_id, job=job_id)
 
+    def run_job(self, spec: JobSpec) -> None:
+        require_id(spec.job_id)
+        _check(spec.instance)
+        if spec.micro not in {micro.name for micro in spec.instance.micros}:
+            raise Permanent(f"the instance has no micro “{spec.micro}”")
+        cloud_id = spec.instance.cloud_id
+        file = self._home.job_document(cloud_id, spec.job_id)
+        with documents.locked(self._home.cloud_lock(cloud_id)):
+            self._require_cloud(cloud_id)
+            known = documents.read(file, JobDocument)
+            if known and known.deleting:
+                raise Temporary(f"the job {spec.job_id} is still being removed", retry_after_s=1)
+            if known:
+                return
+            documents.write(file, JobDocument(spec))
+        self._poke(cloud_id, job=spec.job_id)
+
+    def job_status(self, cloud_id: str, job_id: str) -> JobStatus:
+        status = documents.read(self._home.job_status(cloud_id, require_id(job_id)), JobStatus)
+        known = documents.read(self._home.job_document(cloud_id, job_id), JobDocument)
+        if known is None or known.deleting:
+            raise NotFound(f"no job {job_id} in the cloud {cloud_id}")
+        return status or JobStatus(job_id, cloud_id, JobPhase.PENDING)
+
+    def delete_jobs(self, cloud_id: str, instance_id: str) -> bool:
+        require_id(instance_id)
+        with documents.locked(self._home.cloud_lock(require_id(cloud_id))):
+            self._end_jobs(cloud_id, instance_id)
+        return not self._jobs_of(cloud_id, instance_id)
+
     def usage(self, cloud_id: str) -> CloudUsage:
         if not self.cloud_exists(cloud_id):
             raise NotFound(f"no cloud {cloud_id}")
@@ -242,6 +274,16 @@ class LocalCluster:
             return self.build_status(cloud_id, job_id).phase in (JobPhase.SUCCEEDED, JobPhase.FAILED)
         except NotFound:
             return True
+
+    def _jobs_of(self, cloud_id: str, instance_id: str) -> dict[Path, JobDocument]:
+        return documents.jobs_of(self._home.jobs(cloud_id), instance_id)
+
+    def _end_jobs(self, cloud_id: str, instance_id: str) -> None:
+        """The caller holds the cloud's lock."""
+        for file, job in self._jobs_of(cloud_id, instance_id).items():
+            if not job.deleting:
+                documents.write(file, replace(job, deleting=True))
+                self._poke(cloud_id, job=job.spec.job_id)
 
     def _has_volume(self, cloud_id: str, instance_id: str, *, wanted: bool) -> bool:
         return (

@@ -1,4 +1,4 @@
-"""All instances and builds of one home: who follows which document, what an earlier agent left, clouds that are to go."""
+"""All instances, builds and jobs of one home: who follows which document, what an earlier agent left, clouds that go."""
 
 import asyncio
 import shutil
@@ -9,15 +9,16 @@ from typing import Protocol
 
 from k8s.local import builds, documents, sandbox, sandbox_volume
 from k8s.local.builds import Build
-from k8s.local.documents import BuildDocument, CloudDocument, InstanceDocument
+from k8s.local.documents import BuildDocument, CloudDocument, InstanceDocument, JobDocument
 from k8s.local.host import Host
 from k8s.local.instances import Instance
+from k8s.local.jobs import Job
 from k8s.local.sandbox import Record
 from k8s.specs import Change, CloudUsage, Sample
 
 
 class Follower(Protocol):
-    """What is kept for every document: see Instance and Build. owner: the instance's or job's id."""
+    """What is kept for every document: see Instance, Build and Job. owner: the instance's or job's id."""
 
     cloud_id: str
     owner: str
@@ -47,7 +48,7 @@ class Fleet:
         for record in self._left:
             if record not in alive:
                 sandbox.clear(self._node, record)
-                slots = self._host.app_slots if record.kind == "app" else self._host.build_slots
+                slots = self._host.build_slots if record.kind == "build" else self._host.app_slots
                 slots.free(record.slot)
         self._left = alive
         for cloud_id, name in self._node.cgroups.sandboxes() - {(r.cloud_id, r.name) for r in alive}:
@@ -59,7 +60,7 @@ class Fleet:
 
     def look(self) -> None:
         """Compare all documents with what was seen of them; wake whose has changed."""
-        for kind in ("instances", "builds"):
+        for kind in ("instances", "builds", "jobs"):
             for file in self._home.clouds.glob(f"*/{kind}/[!.]*.json"):
                 self._look_at(file)
         for record in list(self._left):  # left over from a spec that is gone: it finds that out and stops them
@@ -72,6 +73,7 @@ class Fleet:
             self._look_at(self._home.instance_document(cloud_id, instance_id))
         if job_id:
             self._look_at(self._home.build_document(cloud_id, job_id))
+            self._look_at(self._home.job_document(cloud_id, job_id))
         self._look_at_cloud(self._home.cloud_document(cloud_id))
 
     def everything(self) -> Iterable[Change]:
@@ -101,7 +103,9 @@ class Fleet:
 
     def wanted_digests(self) -> set[str]:
         found = (documents.read(f, InstanceDocument) for f in self._home.clouds.glob("*/instances/[!.]*.json"))
-        return {document.spec.artifact for document in found if document and document.spec}
+        jobs = (documents.read(f, JobDocument) for f in self._home.clouds.glob("*/jobs/[!.]*.json"))
+        wanted = {document.spec.artifact for document in found if document and document.spec}
+        return wanted | {document.spec.instance.artifact for document in jobs if document}
 
     def _look_at(self, file: Path) -> None:
         try:
@@ -119,6 +123,8 @@ class Fleet:
         follower: Follower
         if file.parent.name == "builds":
             follower = Build(self._host, cloud_id, owner)
+        elif file.parent.name == "jobs":
+            follower = Job(self._host, cloud_id, owner)
         else:
             mine = [r for r in self._left if (r.cloud_id, r.owner) == (cloud_id, owner)]
             self._left = [r for r in self._left if r not in mine]
@@ -151,7 +157,8 @@ class Fleet:
         for folder in {path.with_suffix("") for path in self._home.volumes(cloud_id).glob("*")}:
             sandbox_volume.destroy(folder)
         sandbox_volume.destroy(self._home.cache(cloud_id))
-        for folder in (self._home.logs(cloud_id), self._home.status(cloud_id), self._home.volumes(cloud_id)):
+        home = self._home
+        for folder in (home.logs(cloud_id), home.status(cloud_id), home.volumes(cloud_id), home.pieces(cloud_id)):
             shutil.rmtree(folder, ignore_errors=True)
         self._node.cgroups.remove_cloud(cloud_id)
         shutil.rmtree(self._home.cloud(cloud_id), ignore_errors=True)
@@ -159,10 +166,11 @@ class Fleet:
 
 
 def _mark_deleted(file: Path) -> None:
-    if file.parent.name == "builds":
-        build = documents.read(file, BuildDocument)
-        if build and not build.deleting:
-            documents.write(file, replace(build, deleting=True))
+    kind = {"builds": BuildDocument, "jobs": JobDocument}.get(file.parent.name)
+    if kind is not None:
+        once = documents.read(file, kind)
+        if once and not once.deleting:
+            documents.write(file, replace(once, deleting=True))
         return
     instance = documents.read(file, InstanceDocument)
     if instance and not (instance.deleting and instance.delete_volume):

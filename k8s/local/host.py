@@ -12,6 +12,7 @@ from k8s.local.sandbox import Node, Record
 from k8s.specs import Change
 
 _BUILDS_AT_ONCE = 2
+_JOBS_AT_ONCE = 8  # beyond what runs anyway: each may take as much as the app that it belongs to
 
 
 class Slots:
@@ -49,6 +50,7 @@ class Host:
             ports = range(node.plan.last_port - node.plan.first_port + 1)
             self.app_slots = self.build_slots = Slots(ports, taken)
         self.build_places = asyncio.Semaphore(_BUILDS_AT_ONCE)
+        self.job_places = asyncio.Semaphore(_JOBS_AT_ONCE)
         self._proxy: asyncio.Task[Registries] | None = None
         self._builds: dict[str, Callable[[str], None]] = {}
         self._unpacking: dict[str, asyncio.Task[Path]] = {}

@@ -240,6 +240,9 @@ class Instance:
 
     async def _remove(self, document: InstanceDocument | None) -> bool:
         """Stop all, delete what belongs to the instance, and the document last: until then it counts as existing."""
+        if documents.jobs_of(self._home.jobs(self.cloud_id), self.owner):
+            asyncio.get_running_loop().call_later(_RETRY_S / 4, self.wake)  # their sandboxes hold the volume
+            return False
         left, self._left = self._left, []
         await asyncio.gather(*(asyncio.to_thread(sandbox.clear, self._host.node, record) for record in left))
         await self._stop_all(document.spec if document else None)

@@ -117,6 +117,18 @@ class NodeHome:
     def build_status(self, cloud_id: str, job_id: str) -> Path:
         return self.root / "status" / cloud_id / "builds" / f"{job_id}.json"
 
+    def jobs(self, cloud_id: str) -> Path:
+        return self.cloud(cloud_id) / "jobs"
+
+    def job_document(self, cloud_id: str, job_id: str) -> Path:
+        return self.jobs(cloud_id) / f"{job_id}.json"
+
+    def job_status(self, cloud_id: str, job_id: str) -> Path:
+        return self.root / "status" / cloud_id / "jobs" / f"{job_id}.json"
+
+    def job_log(self, cloud_id: str, job_id: str) -> Path:
+        return self.logs(cloud_id) / "jobs" / f"{job_id}.log"
+
     def status(self, cloud_id: str) -> Path:
         return self.root / "status" / cloud_id
 
@@ -138,6 +150,10 @@ class NodeHome:
     def cache(self, cloud_id: str) -> Path:
         """What builds of one cloud keep from one to the next; never shared between clouds (it could be poisoned)."""
         return self.root / "cache" / cloud_id
+
+    def pieces(self, cloud_id: str) -> Path:
+        """Parts of the archives made of this cloud's builds, compressed: written by the agent alone, unlike the cache."""
+        return self.root / "pieces" / cloud_id
 
     def work(self, cloud_id: str, job_id: str) -> Path:
         """A running build's own disk."""

@@ -10,20 +10,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from k8s.errors import ClusterError
-from k8s.local import process, sandbox
+from k8s.local import probing, process, sandbox
 from k8s.local.capture import Capture
 from k8s.local.host import Host
 from k8s.local.journal import log
 from k8s.local.logfiles import LogWriter
-from k8s.local.sandbox import Interior, Record
+from k8s.local.sandbox import Interior, Node, Record
 from k8s.local.sandbox_bwrap import TRUSTED, Mount
 from k8s.naming import FORMER_DATA_HOSTS
-from k8s.specs import InstanceSpec, MicroPhase, MicroSpec
+from k8s.specs import PROBING, InstanceSpec, MicroPhase, MicroSpec
 
 GRACE_S = 10.0  # between asking and killing
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0)  # before the next try; after the last of them it gave up
 _STEADY_S = 30.0  # whoever was ready for so long has not crashed "in a row"
-_FIRST_PROBE_S, _SLOWEST_PROBE_S, _CONNECT_S = 0.01, 0.25, 1.0
+_FIRST_PROBE_S, _SLOWEST_PROBE_S = 0.01, 0.25
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class MicroRun:
     def __init__(self, host: Host, plan: Plan, changed: Callable[[], None], record: Record | None = None) -> None:
         self._host, self._plan, self._changed, self._adopted = host, plan, changed, record
         self._stop = asyncio.Event()
+        self._withdrawn = False
         ready = record is not None and record.ready
         self.phase = MicroPhase.READY if ready else MicroPhase.STARTING
         self.reason = self.log_tail = ""
@@ -66,7 +67,7 @@ class MicroRun:
 
     def withdraw(self) -> None:
         """From now on nobody is to be sent here: it is about to be stopped."""
-        self.upstream = self.candidate = None
+        self.upstream, self.candidate, self._withdrawn = None, None, True
         if self.phase in (MicroPhase.READY, MicroPhase.STARTING):
             self.phase = MicroPhase.PENDING
 
@@ -123,6 +124,7 @@ class MicroRun:
         assert record.outer is not None
         exited = asyncio.create_task(process.ended(record.outer))
         stopping = asyncio.create_task(self._stop.wait())
+        unwell: asyncio.Task[None] | None = None
         since = time.monotonic()
         try:
             if not record.ready:
@@ -131,22 +133,23 @@ class MicroRun:
                     return await self._not_ready(record, capture, exited)
                 record = replace(record, ready=True)
                 await self._become_ready(record)
-            await asyncio.wait({exited, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not exited.done():
-                await self._terminate(record, exited)
-                return None
-            return self._ending(record, capture, time.monotonic() - since)
+            unwell = asyncio.create_task(self._until_unwell(record, capture))
+            await asyncio.wait({exited, stopping, unwell}, return_when=asyncio.FIRST_COMPLETED)
+            if exited.done():
+                return self._ending(record, capture, time.monotonic() - since)
+            await self._terminate(record, exited)
+            return self._unwell(capture, time.monotonic() - since) if unwell.done() else None
         finally:
-            exited.cancel()
-            stopping.cancel()
+            for task in (exited, stopping, unwell):
+                if task:
+                    task.cancel()
 
     async def _listens(self, record: Record, exited: "asyncio.Task[None]", stopping: "asyncio.Task[bool]") -> bool:
         """Probe until the app accepts a connection; False when it ended, is to stop, or its time is over."""
         deadline = time.monotonic() + self._plan.spec.ready_timeout_s
         pause = _FIRST_PROBE_S
-        address = sandbox.upstream(self._host.node, record)
         while time.monotonic() < deadline:
-            if await _accepts(*address):
+            if await self._is_well(record):
                 return True
             await asyncio.wait({exited, stopping}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
             if exited.done() or stopping.done():
@@ -164,7 +167,11 @@ class MicroRun:
             return self._ending(record, capture, 0.0)
         if not self._stop.is_set():
             timeout = self._plan.spec.ready_timeout_s
-            reason = f"did not start listening on port {sandbox.port(self._host.node, record)} within {timeout} s"
+            port, health = sandbox.port(self._host.node, record), self._plan.micro.health
+            missing = (
+                f"start listening on port {port}" if health is None else f"answer {health} on port {port} with 200"
+            )
+            reason = f"did not {missing} within {timeout} s"
             capture.note(reason)
             await self._terminate(record, exited)
             return Ending(reason, hopeless=True)
@@ -177,6 +184,38 @@ class MicroRun:
         node = self._host.node
         node.cgroups.limit_cpu(record.cloud_id, record.name, self._plan.micro.limits.cpu_millis)
         await asyncio.to_thread(sandbox.save, node, record)
+
+    async def _is_well(self, record: Record) -> bool:
+        address, micro = sandbox.upstream(self._host.node, record), self._plan.micro
+        if micro.health is None:
+            return await probing.accepts(*address)
+        return await probing.answers(*address, micro.health, self._plan.spec.host)
+
+    async def _until_unwell(self, record: Record, capture: Capture) -> None:
+        """Ends when its health was missed so often that it is to be started again; never for one without."""
+        if self._plan.micro.health is None:
+            await asyncio.Event().wait()
+        misses = 0
+        while misses < PROBING.restart_after:
+            await asyncio.sleep(PROBING.every_s)
+            well = await self._is_well(record)
+            misses = 0 if well else misses + 1
+            if self._withdrawn:
+                continue
+            if well and self.upstream is None:
+                capture.note(f"answers {self._plan.micro.health} again")
+                self.upstream = self._address(record)
+                self._move(MicroPhase.READY)
+            elif misses == PROBING.unready_after:
+                capture.note(f"does not answer {self._plan.micro.health}; nobody is sent there until it does")
+                self.upstream = None
+                self._move(MicroPhase.STARTING)
+
+    def _unwell(self, capture: Capture, lived_s: float) -> Ending:
+        times = PROBING.restart_after
+        reason = f"did not answer {self._plan.micro.health} with 200 to 399, {times} times in a row, and was ended"
+        capture.note(reason)
+        return Ending(reason, lived_s)
 
     async def _terminate(self, record: Record, exited: "asyncio.Task[None]") -> None:
         if record.init:
@@ -234,23 +273,29 @@ class MicroRun:
         )
 
     def _interior(self, record: Record) -> Interior:
-        node, plan = self._host.node, self._plan
-        mounts = [Mount(plan.bundle, "/bundle"), Mount(node.launcher, "/opt/freehold/launcher")]
-        if plan.volume and plan.spec.volume:
-            mounts.append(Mount(plan.volume, plan.spec.volume.path, writable=True))
-        brings_servers = node.runtime is not None and plan.micro.engine.startswith("python")
-        if node.runtime and brings_servers:
-            mounts.append(Mount(node.runtime, "/opt/freehold/python"))
-        return Interior(
-            program=_program(plan.micro, sandbox.port(node, record), with_runtime=brings_servers),
-            env={**base_environment(), **plan.micro.env},
-            mounts=tuple(mounts),
-            limits=plan.micro.limits,
-            uid=plan.uid,
-            hosts=dict.fromkeys(
-                (plan.spec.host, node.console_host, *plan.spec.gate_hosts, *FORMER_DATA_HOSTS), node.gate_address
-            ),
-        )
+        return interior(self._host.node, self._plan, sandbox.port(self._host.node, record))
+
+
+def interior(node: Node, plan: Plan, port: int) -> Interior:
+    """The inside of a sandbox for the micro's command, or another command of the same micro."""
+    mounts = [Mount(plan.bundle, "/bundle"), Mount(node.launcher, "/opt/freehold/launcher")]
+    if plan.volume and plan.spec.volume:
+        mounts.append(Mount(plan.volume, plan.spec.volume.path, writable=True))
+    brings_servers = node.runtime is not None and plan.micro.engine.startswith("python")
+    if node.runtime and brings_servers:
+        mounts.append(Mount(node.runtime, "/opt/freehold/python"))
+    return Interior(
+        program=_program(plan.micro, port, with_runtime=brings_servers),
+        env={**base_environment(), **plan.micro.env},
+        mounts=tuple(mounts),
+        limits=plan.micro.limits,
+        uid=plan.uid,
+        resolves_names=not plan.micro.offline,
+        offline=plan.micro.offline,
+        hosts=dict.fromkeys(
+            (plan.spec.host, node.console_host, *plan.spec.gate_hosts, *FORMER_DATA_HOSTS), node.gate_address
+        ),
+    )
 
 
 def base_environment() -> dict[str, str]:
@@ -276,13 +321,3 @@ def _program(micro: MicroSpec, port: int, *, with_runtime: bool) -> tuple[str, .
     if with_runtime:
         words += ["--runtime", "/opt/freehold/python"]
     return (*words, "--", micro.command or "")
-
-
-async def _accepts(address: str, port: int) -> bool:
-    try:
-        async with asyncio.timeout(_CONNECT_S):
-            _, writer = await asyncio.open_connection(address, port)
-    except (OSError, TimeoutError):
-        return False
-    writer.close()
-    return True

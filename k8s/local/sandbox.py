@@ -54,7 +54,8 @@ class Node:
 class Record:
     """A sandbox as it is kept on disk. slot: number of its address (or port). ready: it has accepted a connection.
 
-    kind: "app" or "build". owner: instance or job id. spec: what an app's process was made from (None for builds).
+    kind: "app", "build" or "job" (a command of an instance). owner: the instance's id, a build's own. spec: what an app's
+    process was made from (None for the others).
     """
 
     name: str
@@ -73,7 +74,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Interior:
-    """What a sandbox contains. hosts: extra lines of its hosts file, name → address. uid: the cloud's user."""
+    """What a sandbox contains. hosts: extra lines of its hosts file, name → address. uid: the cloud's user.
+
+    offline: it reaches the gate alone, where it has a network of its own.
+    """
 
     program: tuple[str, ...]
     env: Mapping[str, str]
@@ -82,6 +86,7 @@ class Interior:
     uid: int
     hosts: Mapping[str, str] = field(default_factory=dict)
     resolves_names: bool = True
+    offline: bool = False
     tmp_bytes: int = 512 * 1024 * 1024
     hostname: str = "app"
 
@@ -111,7 +116,7 @@ def start(node: Node, record: Record, interior: Interior) -> Record:
     """Start a prepared sandbox; returns the record with its processes. Raises Permanent when it cannot run here."""
     _write_pseudo_etc(node, record, interior)
     if node.network:
-        node.network.connect(record.slot)
+        node.network.connect(record.slot, offline=interior.offline)
     procs = node.cgroups.create(record.cloud_id, record.name, interior.limits)
     starting = max(interior.limits.cpu_millis, _STARTING_CPU_MILLIS)
     node.cgroups.limit_cpu(record.cloud_id, record.name, starting)

@@ -64,11 +64,11 @@ class Network:
         subprocess.run(["ip", "link", "delete", self.plan.bridge], capture_output=True, check=False)
         subprocess.run(["nft", "delete", "table", "inet", self.plan.table], capture_output=True, check=False)
 
-    def connect(self, slot: int) -> None:
-        """Make the network namespace of `slot`. Raises Permanent when the machine refuses."""
+    def connect(self, slot: int, *, offline: bool = False) -> None:
+        """Make the network namespace of `slot`. offline: only the gate is reached. Raises Permanent when refused."""
         link, plan = self.plan.link(slot), self.plan
         address = f"{plan.address(slot)}/{plan.subnet.prefixlen}"
-        inside = inner_rules(plan.gate_address, self.gate_ports)
+        inside = inner_rules(plan.gate_address, self.gate_ports, offline=offline)
         _run(
             "/bin/sh", "-c", _CONNECT, "sh", link, plan.bridge, address, plan.gate_address, str(_default_mtu()), inside
         )
@@ -92,12 +92,14 @@ class Network:
         return [int(word) for word in answer.stdout.split()]
 
 
-def inner_rules(gate_address: str, gate_ports: tuple[int, ...]) -> str:
+def inner_rules(gate_address: str, gate_ports: tuple[int, ...], *, offline: bool = False) -> str:
     """Rules inside a namespace: apps that bind 127.0.0.1 are reached too, and 127.0.0.1 leads to the gate.
 
     The last of `gate_ports` speaks TLS: the former platform's data hosts, named in the hosts file, are reached at 443.
+    offline: what else leaves is refused, which nothing inside can undo, having no capability.
     """
     ports = ", ".join(map(str, gate_ports))
+    closed = _OFFLINE.format(gate=gate_address, ports=ports) if offline else ""
     return f"""table ip freehold {{
 chain inbound {{ type nat hook prerouting priority -100;
   iifname "eth0" tcp dport {APP_PORT} dnat to 127.0.0.1:{APP_PORT}
@@ -109,6 +111,15 @@ chain outbound {{ type nat hook output priority -100;
 chain leaving {{ type nat hook postrouting priority 100;
   oifname "eth0" masquerade
 }}
+{closed}}}
+"""
+
+
+_OFFLINE = """chain closed {{ type filter hook output priority 0;
+  oifname "lo" accept
+  ct state established,related accept
+  ip daddr {gate} tcp dport {{ {ports} }} accept
+  reject with icmp type admin-prohibited
 }}
 """
 

@@ -59,6 +59,8 @@ def _container(spec: BuildSpec, cell: Cell, disk_mib: int) -> Manifest:
         "FREEHOLD_OUTPUT_LIMIT_MIB": str(spec.output_limit_mib),
         "FREEHOLD_MEMORY_MIB": str(spec.limits.memory_mib),
     }
+    if cell.trusted:
+        environment["FREEHOLD_TRUSTED"] = cell.trusted
     token = {"secretKeyRef": {"name": naming.build_name(spec.job_id), "key": "token"}}
     return {
         "name": "build",

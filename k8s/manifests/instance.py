@@ -8,7 +8,7 @@ from k8s import naming
 from k8s.cell import Cell
 from k8s.manifests import pods
 from k8s.naming import Manifest
-from k8s.specs import InstanceSpec, MicroKind, MicroSpec, Role
+from k8s.specs import PROBING, InstanceSpec, MicroKind, MicroSpec, Role
 
 BASE_ENV = {
     "PATH": "/usr/bin:/bin:/usr/local/bin:/opt/freehold/bin",
@@ -59,7 +59,7 @@ def _secret(spec: InstanceSpec, cell: Cell, token: str) -> Manifest:
     micros = [{"name": micro.name, "kind": micro.kind.value} for micro in spec.micros]
     values = {TOKEN_KEY: token}
     for micro in spec.micros:
-        values |= {_entry(micro, name): value for name, value in micro.env.items()}
+        values |= {entry(micro, name): value for name, value in micro.env.items()}
     name = naming.instance_name(spec.instance_id)
     return {
         "apiVersion": "v1",
@@ -70,7 +70,7 @@ def _secret(spec: InstanceSpec, cell: Cell, token: str) -> Manifest:
     }
 
 
-def _entry(micro: MicroSpec, name: str) -> str:
+def entry(micro: MicroSpec, name: str) -> str:
     return f"{naming.micro_key(micro.name)}.{name}"
 
 
@@ -134,24 +134,36 @@ def _template(spec: InstanceSpec, cell: Cell, micro: MicroSpec, token: str, atte
         "freehold/config": naming.digest([token, sorted(micro.env.items())]),
     }
     labels = naming.instance_labels(cell.installation, spec.cloud_id, spec.instance_id)
-    labels |= {naming.MICRO: naming.micro_key(micro.name), naming.ROLE: spec.role.value}
+    labels |= {naming.MICRO: naming.micro_key(micro.name), **of_the_network(spec, micro)}
+    one = container(spec, cell, micro, naming.instance_name(spec.instance_id)) | _probes(spec, micro)
+    return {"metadata": {"labels": labels, "annotations": annotations}, "spec": pod(spec, cell, micro, one)}
+
+
+def of_the_network(spec: InstanceSpec, micro: MicroSpec) -> dict[str, str]:
+    """The labels by which policies know a pod of the micro."""
+    return {naming.ROLE: spec.role.value, **({naming.OFFLINE: "true"} if micro.offline else {})}
+
+
+def pod(spec: InstanceSpec, cell: Cell, micro: MicroSpec, container: Manifest) -> Manifest:
+    """The spec of a pod around `container`, with what the micro finds in it."""
     volumes = [pods.empty_dir("tmp", pods.TMP_MIB)]
     if not micro.image:
         volumes.append(pods.empty_dir("bundle", _BUNDLE_MIB))
     if spec.volume:
         claim = {"claimName": naming.instance_name(spec.instance_id)}
         volumes.append({"name": "volume", "persistentVolumeClaim": claim})
-    body = pods.pod_spec(cell, _PRIORITY[spec.role], _container(spec, cell, micro), volumes)
+    body = pods.pod_spec(cell, _PRIORITY[spec.role], container, volumes)
     if cell.gate_address and spec.role is Role.APP:
         body["hostAliases"] = [{"ip": cell.gate_address, "hostnames": _gate_hosts(spec)}]
-    return {"metadata": {"labels": labels, "annotations": annotations}, "spec": body}
+    return body
 
 
 def _gate_hosts(spec: InstanceSpec) -> list[str]:
     return list(dict.fromkeys((spec.host, *spec.gate_hosts, *naming.FORMER_DATA_HOSTS)))
 
 
-def _container(spec: InstanceSpec, cell: Cell, micro: MicroSpec) -> Manifest:
+def container(spec: InstanceSpec, cell: Cell, micro: MicroSpec, secret: str) -> Manifest:
+    """What runs the micro's command; without probes. secret: name of that which holds its environment."""
     mounts = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108
     disk_mib = pods.TMP_MIB + _LOGS_MIB
     if not micro.image:
@@ -164,18 +176,28 @@ def _container(spec: InstanceSpec, cell: Cell, micro: MicroSpec) -> Manifest:
         "image": micro.image or cell.image(micro.engine),
         "imagePullPolicy": "IfNotPresent",
         **({"command": command} if (command := _command(micro)) else {}),
-        "env": _image_env(spec, micro) if micro.image else _env(spec, cell, micro),
-        "ports": [{"name": "http", "containerPort": naming.PORT, "protocol": "TCP"}],
-        "readinessProbe": {
-            "tcpSocket": {"port": naming.PORT},
-            "periodSeconds": 1,
-            "timeoutSeconds": 1,
-            "failureThreshold": 3,
-        },
+        "env": _image_env(micro, secret) if micro.image else _env(spec, cell, micro, secret),
         "resources": pods.resources(cell, micro.limits, disk_mib),
         "securityContext": pods.CONTAINER_SECURITY,
         "volumeMounts": mounts,
     }
+
+
+def _probes(spec: InstanceSpec, micro: MicroSpec) -> Manifest:
+    """Ready by a connection; with a path of health by its answer, whose absence for long starts it again."""
+    ports = [{"name": "http", "containerPort": naming.PORT, "protocol": "TCP"}]
+    if micro.health is None:
+        connects = {"tcpSocket": {"port": naming.PORT}, "periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 3}
+        return {"ports": ports, "readinessProbe": connects}
+    host = [{"name": "Host", "value": spec.host}]
+    asked: Manifest = {
+        "httpGet": {"path": micro.health, "port": naming.PORT, "httpHeaders": host},
+        "periodSeconds": PROBING.every_s,
+        "timeoutSeconds": PROBING.timeout_s,
+    }
+    lives = {"initialDelaySeconds": spec.ready_timeout_s, "failureThreshold": PROBING.restart_after}
+    ready = {**asked, "failureThreshold": PROBING.unready_after}
+    return {"ports": ports, "readinessProbe": ready, "livenessProbe": {**asked, **lives}}
 
 
 def _command(micro: MicroSpec) -> list[str]:
@@ -190,27 +212,26 @@ def _command(micro: MicroSpec) -> list[str]:
     return [pods.literal(word) for word in (*words, "--", micro.command or "")]
 
 
-def _env(spec: InstanceSpec, cell: Cell, micro: MicroSpec) -> list[Manifest]:
+def _env(spec: InstanceSpec, cell: Cell, micro: MicroSpec, secret: str) -> list[Manifest]:
     """Ours first, then the app's own values out of the Secret; theirs win where both have a name."""
     ours = {name: value for name, value in BASE_ENV.items() if name not in micro.env}
     bundle = {"FREEHOLD_BUNDLE_URL": cell.bundle_url, "FREEHOLD_BUNDLE_DIGEST": spec.artifact}
     bundle["FREEHOLD_MEMORY_MIB"] = str(micro.limits.memory_mib)
     if cell.trusted and spec.role is Role.APP:
         bundle["FREEHOLD_TRUSTED"] = cell.trusted  # for the launcher, which adds the public ones
-    token = _out_of(spec, "FREEHOLD_BUNDLE_TOKEN", TOKEN_KEY)
-    return [*pods.env_list({**ours, **bundle}), token, *_theirs(spec, micro, sorted(micro.env))]
+    token = _out_of(secret, "FREEHOLD_BUNDLE_TOKEN", TOKEN_KEY)
+    return [*pods.env_list({**ours, **bundle}), token, *_theirs(secret, micro, sorted(micro.env))]
 
 
-def _image_env(spec: InstanceSpec, micro: MicroSpec) -> list[Manifest]:
+def _image_env(micro: MicroSpec, secret: str) -> list[Manifest]:
     """Without a launcher nobody else sets the port, nor keeps the app's values from hiding it."""
     ours = {name: value for name, value in IMAGE_ENV.items() if name not in micro.env} | {"PORT": str(naming.PORT)}
-    return [*pods.env_list(ours), *_theirs(spec, micro, sorted(micro.env.keys() - {"PORT"}))]
+    return [*pods.env_list(ours), *_theirs(secret, micro, sorted(micro.env.keys() - {"PORT"}))]
 
 
-def _theirs(spec: InstanceSpec, micro: MicroSpec, names: list[str]) -> list[Manifest]:
-    return [_out_of(spec, name, _entry(micro, name)) for name in names]
+def _theirs(secret: str, micro: MicroSpec, names: list[str]) -> list[Manifest]:
+    return [_out_of(secret, name, entry(micro, name)) for name in names]
 
 
-def _out_of(spec: InstanceSpec, name: str, key: str) -> Manifest:
-    secret = naming.instance_name(spec.instance_id)
+def _out_of(secret: str, name: str, key: str) -> Manifest:
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}

@@ -4,7 +4,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from k8s.cell import Cell
-from k8s.naming import CLOUD, INSTALLATION, PORT, ROLE, Manifest
+from k8s.naming import CLOUD, INSTALLATION, OFFLINE, PORT, ROLE, Manifest
 from k8s.specs import CloudSpec
 
 NODE_LOCAL_DNS = "169.254.20.10/32"
@@ -34,10 +34,14 @@ def policies(spec: CloudSpec, cell: Cell) -> list[Manifest]:
     to_data = {"to": [{"podSelector": data}], "ports": [_port(PORT)]}
     to_gate = {"to": [_provider(cell, "gate")], "ports": [_port(port) for port in (80, 443, 8000, 8443)]}
     bundles = [{"to": [_provider(cell, "bundles")]}, *_to_outside(cell, urlsplit(cell.bundle_url).port or 80)]
-    out = [_dns(), *bundles, *_internet(cell)]
+    inside = [_dns(), *bundles]
+    out = [*inside, *_internet(cell)]
     rules = {
         "closed": closed,
-        "apps": _both(apps, [from_gate], [to_gate, *_to_outside(cell, *cell.outside_ports), to_data, *out]),
+        # Policies add up: what is to stay off the Internet is left out of the one that opens it. It is written before
+        # the next one, from which an older version of ours had it.
+        "internet": {"podSelector": _online_apps(), "policyTypes": ["Egress"], "egress": _internet(cell)},
+        "apps": _both(apps, [from_gate], [to_gate, *_to_outside(cell, *cell.outside_ports), to_data, *inside]),
         "builds": _both(builds, [], out),
         "data": _both(data, [from_gate, from_provider, from_apps], [_dns(), *bundles]),
     }
@@ -58,6 +62,10 @@ def _both(pods: Manifest, ingress: list[Any], egress: list[Any]) -> Manifest:
 
 def _role(role: str) -> Manifest:
     return {"matchLabels": {ROLE: role}}
+
+
+def _online_apps() -> Manifest:
+    return {**_role("app"), "matchExpressions": [{"key": OFFLINE, "operator": "DoesNotExist"}]}
 
 
 def _provider(cell: Cell, role: str) -> Manifest:

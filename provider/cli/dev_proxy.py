@@ -1,7 +1,4 @@
-"""One local address for all micros: the first path segment chooses, is removed, and the visitor is the signed-in owner.
-
-Each connection carries one request. That keeps bodies, streams and WebSockets plain copies of bytes in both directions.
-"""
+"""One local address for all micros: the first path segment chooses, is removed, and the visitor is the signed-in owner."""
 
 import asyncio
 import contextlib
@@ -12,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-HEAD_LIMIT = 64 * 1024
-COPY_BYTES = 64 * 1024
+from provider.cli import dev_data
+from provider.cli.dev_data import DataAddress
+from provider.cli.dev_http import HEAD_LIMIT, HOP, Head, Refusal, joined, name_of, parse, pass_on
+
 PATIENCE_S = 15.0  # for a micro that is still starting
 _PAUSE_S = 0.1
 _OURS = ("x-freehold-", "x-forwarded-", "x-user", "forwarded", "remote-user", "x-upstream", "x-space-app-key")
-_HOP = ("connection", "keep-alive", "proxy-connection")
 
 
 @dataclass(frozen=True)
@@ -30,30 +28,12 @@ class Place:
     folder: Path | None = None
 
 
-@dataclass(frozen=True)
-class Head:
-    """The first line's three words and the other lines, without their ends."""
-
-    first: tuple[str, str, str]
-    lines: tuple[str, ...]
-
-    def value(self, name: str) -> str:
-        found = (line.partition(":")[2].strip() for line in self.lines if line.partition(":")[0].lower() == name)
-        return next(found, "")
-
-
-class Refusal(Exception):
-    """What the browser is told: a status and a sentence."""
-
-    def __init__(self, status: str, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-
-
 class Router:
-    """identity: headers by which an app knows its owner; the same names are never taken from a request."""
+    """identity: headers by which an app knows its owner; the same names are never taken from a request. data: what pages
+    of the app reach below /__space/v0/."""
 
-    def __init__(self, places: Sequence[Place], identity: Mapping[str, str]) -> None:
+    def __init__(self, places: Sequence[Place], identity: Mapping[str, str], data: DataAddress | None = None) -> None:
+        self._data = data
         self._by_mount = {place.mount: place for place in places}
         self._identity = identity
 
@@ -79,7 +59,7 @@ class Router:
         try:
             await self._answer(reader, writer)
         except Refusal as refusal:
-            writer.write(_page(refusal.status, str(refusal)))
+            writer.write(refusal.page)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             pass
         finally:
@@ -89,41 +69,27 @@ class Router:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = parse(await reader.readuntil(b"\r\n\r\n"))
+        if dev_data.is_meant(head.first[1]):
+            await dev_data.answer(self._data, head, reader, writer)
+            return
         place, seen = self.route(head.first[1])
         if place.folder is not None:
             writer.write(_file(place.folder, head.first[0], seen))
             return
-        upstream_reader, upstream = await _connect(place)
-        try:
-            upstream.write(self._request(head, seen))
-            sending = asyncio.create_task(_copy(reader, upstream))
-            try:
-                await _relay(upstream_reader, writer)
-            finally:
-                sending.cancel()
-        finally:
-            upstream.close()
+        upstream = await _connect(place)
+        await pass_on(self._request(head, seen), (reader, writer), upstream)
 
     def _request(self, head: Head, seen: str) -> bytes:
         upgrades = bool(head.value("upgrade"))
         lines = [f"{head.first[0]} {seen} {head.first[2]}"]
         for line in head.lines:
-            name = line.partition(":")[0].strip().lower().replace("_", "-")
-            if not name.startswith(_OURS) and (upgrades or name not in _HOP):
+            name = name_of(line).replace("_", "-")
+            if not name.startswith(_OURS) and (upgrades or name not in HOP):
                 lines.append(line)
         lines += [f"{name}: {value}" for name, value in self._identity.items()]
         if not upgrades:
             lines.append("Connection: close")
-        return _bytes(lines)
-
-
-def parse(raw: bytes) -> Head:
-    """Raises Refusal for what is no HTTP/1 head."""
-    first, *lines = raw.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
-    words = first.split(" ")
-    if len(words) != 3 or not words[2].startswith("HTTP/1."):
-        raise Refusal("400 Bad Request", "This is no HTTP request.")
-    return Head((words[0], words[1], words[2]), tuple(lines))
+        return joined(lines)
 
 
 async def _connect(place: Place) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -138,30 +104,6 @@ async def _connect(place: Place) -> tuple[asyncio.StreamReader, asyncio.StreamWr
         await asyncio.sleep(_PAUSE_S)
 
 
-async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """The answer, head by head (an interim one may come first), then all that follows."""
-    while True:
-        first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
-        status = first.split(" ")[1] if " " in first else "502"
-        interim = status.startswith("1") and status != "101"
-        if not interim and status != "101":
-            lines = [line for line in lines if line.partition(":")[0].strip().lower() not in _HOP]
-            lines.append("Connection: close")
-        writer.write(_bytes([first, *lines]))
-        if not interim:
-            break
-    await _copy(reader, writer)
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(COPY_BYTES):
-        writer.write(data)
-        await writer.drain()
-    if writer.can_write_eof():
-        with contextlib.suppress(OSError):
-            writer.write_eof()
-
-
 def _file(folder: Path, method: str, seen: str) -> bytes:
     """A file of a static micro: index.html for folders, 404 otherwise."""
     if method not in ("GET", "HEAD"):
@@ -173,14 +115,4 @@ def _file(folder: Path, method: str, seen: str) -> bytes:
     content = path.read_bytes()
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     head = ["HTTP/1.1 200 OK", f"Content-Type: {kind}", f"Content-Length: {len(content)}", "Cache-Control: no-cache"]
-    return _bytes([*head, "Connection: close"]) + (content if method == "GET" else b"")
-
-
-def _page(status: str, text: str) -> bytes:
-    body = f"{text}\n".encode()
-    head = [f"HTTP/1.1 {status}", "Content-Type: text/plain; charset=utf-8", f"Content-Length: {len(body)}"]
-    return _bytes([*head, "Connection: close"]) + body
-
-
-def _bytes(lines: Sequence[str]) -> bytes:
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    return joined([*head, "Connection: close"]) + (content if method == "GET" else b"")

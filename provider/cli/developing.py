@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import secrets
 import signal
 import subprocess
@@ -14,9 +15,10 @@ import httpx
 import typer
 
 from apps_catalog.spacefile import Spacefile
-from provider.cli import data_access, dev_micros, project
+from provider.cli import data_access, dev_data, dev_micros, project
+from provider.cli.dev_http import HEAD_LIMIT
 from provider.cli.dev_micros import Running
-from provider.cli.dev_proxy import HEAD_LIMIT, Place, Router
+from provider.cli.dev_proxy import Place, Router
 from provider.cli.failures import Failure
 from provider.cli.publishing import checked
 from provider.cli.screen import Screen
@@ -101,7 +103,7 @@ async def _serve(
                 "it is an image, and the Spacefile says no dev" if entry.micro.image else "there is neither dev nor run"
             )
             screen.say(f"{entry.micro.name} is left out: {lacks}.", "yellow")
-    router = Router(places, _OWNER)
+    router = Router(places, _OWNER, dev_data.of({**os.environ, **data}))
     try:
         server = await asyncio.start_server(router.serve, host, port, limit=HEAD_LIMIT)
     except OSError as error:

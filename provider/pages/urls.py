@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from provider.billing import pages as billing
 from provider.pages import allowances, catalog, desk, docs, mails, operator, plans
 from tenants.views import live_urls, urls
 
@@ -27,6 +28,8 @@ urlpatterns = [
     path("operator/audit/", desk.audit, name="operator_audit"),
     path("operator/mails/", mails.mails, name="mails"),
     path("operator/mails/<str:name>/", mails.mail, name="mail"),
+    path("billing/checkout/", billing.checkout, name="checkout"),
+    path("billing/portal/", billing.portal, name="portal"),
     path("docs/", docs.page, name="docs"),
     path("docs/<path:path>", docs.page, name="docs_page"),
 ]

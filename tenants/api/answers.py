@@ -378,6 +378,7 @@ class PlanShape(serializers.Serializer[Any]):
     quota = QuotaShape()
     quota_after = QuotaShape()
     price_delta = Number()
+    calls = serializers.ListField(child=Text())
     needs_consent = serializers.ListField(child=Text())
 
 

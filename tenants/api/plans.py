@@ -19,7 +19,7 @@ from tenants.api.plan_shapes import (
     plan_document,
 )
 from tenants.api.requests import PlanWish
-from tenants.services.plan_changes import change_plan, chosen_plan, plan_change
+from tenants.services.plan_changes import change_own_plan, chosen_plan, plan_change
 from tenants.services.quota import use_of
 
 DRY_RUN = OpenApiParameter("dry_run", OpenApiTypes.BOOL, description="Only say what it would change: 200.")
@@ -58,4 +58,4 @@ class OwnPlan(Endpoint):
         if flag(request, "dry_run"):
             with transaction.atomic():
                 return Response(plan_change_document(plan_change(cloud, chosen_plan(slug))))
-        return self.once(request, lambda: accepted(user, change_plan(user, cloud, slug)))
+        return self.once(request, lambda: accepted(user, change_own_plan(user, cloud, slug)))

@@ -250,6 +250,7 @@ def plan_document(plan: InstallPlan, then: Quota, limit: Quota) -> Document:
         "alias": plan.alias,
         "resources": quota_document(plan.needs),
         **room_document(then, limit),
+        "calls": list(plan.blueprint.calls),
         "needs_consent": [],
     }
 

@@ -18,7 +18,7 @@ def remember_who_takes_keys(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tenants", "0010_sleep"),
+        ("tenants", "0009_transfers"),
     ]
 
     operations = [

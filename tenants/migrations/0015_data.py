@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tenants", "0013_plans"),
+        ("tenants", "0014_contract"),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tenants", "0015_data"),
+        ("tenants", "0016_sleep"),
     ]
 
     operations = [

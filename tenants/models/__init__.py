@@ -1,4 +1,5 @@
 from tenants.models.access import ApiToken, IdempotencyRecord
+from tenants.models.billing import BillingAccount, EventCursor, PaymentEvent, PlanPrice
 from tenants.models.clouds import Cell, Cloud, Installation
 from tenants.models.data import Collection, DataKey, DataServer
 from tenants.models.gate import AppSignIn, GateChange, GateChangeKind, RevokedSession, SignInCode
@@ -18,6 +19,7 @@ __all__ = [
     "ApiToken",
     "AppKey",
     "AppSignIn",
+    "BillingAccount",
     "Cell",
     "Cloud",
     "Collection",
@@ -26,6 +28,7 @@ __all__ = [
     "Drain",
     "DrainAnswer",
     "Event",
+    "EventCursor",
     "Export",
     "Gate",
     "GateChange",
@@ -42,7 +45,9 @@ __all__ = [
     "OperationStep",
     "OperatorRole",
     "Override",
+    "PaymentEvent",
     "Plan",
+    "PlanPrice",
     "Quota",
     "RateClass",
     "RetiredHandle",

@@ -47,6 +47,8 @@ class Instance(models.Model):
     set of the app's own settings, by name; also names that only another version of the app has.
     previous_*: what `rollback` goes back to. reverts: an update is coming up, and if it fails the previous version is
     wanted again; update_error then says what was wrong with the newer one.
+    migration: id of the jobs that must succeed before the wanted revision may run; "" where none is due. A new one is made
+    with every update and every retry.
     auto_considered_at: when the newest release was made that an automatic update has looked at.
     is_builder: its developer's own copy, which follows what is pushed; at most one of an app, without a release.
     Observed: observed_generation, state, state_reason, log_tail and the micros' columns; written by reconciliation only.
@@ -65,6 +67,7 @@ class Instance(models.Model):
     previous_release = models.ForeignKey(Release, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     reverts = models.BooleanField(default=False)
     update_error = models.TextField(blank=True)
+    migration = models.CharField(max_length=40, blank=True)
     is_builder = models.BooleanField(default=False)
     channel = models.CharField(max_length=10, choices=Channel.choices, default=Channel.STABLE)
     alias = models.CharField(max_length=40)

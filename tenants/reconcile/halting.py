@@ -32,13 +32,14 @@ def rest(instance: Instance, operation: Operation | None, altered: bool) -> None
 def _is_over(instance: Instance) -> bool:
     spec, there = instance_spec(instance), cluster.of(instance.cloud.cell_id)
     try:
+        there.delete_jobs(instance.cloud_id, instance.pk)
         there.apply_instance(spec)
-        return _is_still(spec, there.observe(instance.cloud_id, instance.pk))
+        return is_still(spec, there.observe(instance.cloud_id, instance.pk))
     except NotFound:
         return True  # nothing of it is there
 
 
-def _is_still(spec: InstanceSpec, status: InstanceStatus) -> bool:
+def is_still(spec: InstanceSpec, status: InstanceStatus) -> bool:
     """Files need no process, so a driver may call a static micro ready all the time."""
     processes = {micro.name for micro in spec.micros if micro.kind is MicroKind.PROCESS}
     running = [micro for micro in status.micros if micro.name in processes and micro.phase is not MicroPhase.STOPPED]

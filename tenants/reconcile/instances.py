@@ -5,6 +5,7 @@ safe to repeat, and what they led to is read from the cluster again and never re
 """
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from k8s.specs import InstanceSpec, InstanceStatus, MicroPhase
 from tenants import feed, steps
 from tenants.live import announce
 from tenants.models import Instance, Operation, OperationKind, Wanted
-from tenants.reconcile import again, cluster, halting, versions
+from tenants.reconcile import again, cluster, halting, migrations, versions
 from tenants.reconcile.advisory import held
 from tenants.reconcile.specs import cloud_spec, instance_spec
 from tenants.states import CloudState, InstanceState, move
@@ -72,9 +73,14 @@ def _operation(instance: Instance) -> Operation | None:
 
 def _run(instance: Instance, operation: Operation | None, altered: bool) -> None:
     spec = instance_spec(instance)
+    if instance.migration and spec.replicas:
+        _migrate(instance, operation, spec)
+        return
     steps.start(operation, "prepare")  # first, for a cluster that cannot be asked is told at the step that is at work
     status = _observed(instance)
     if altered or status is None or (status.generation, status.restart) != (spec.generation, spec.restart):
+        if spec.volume and instance.update_error and not migrations.clear(instance):
+            return  # what did not get to its end may still write to the volume
         _apply(instance, spec)
         _accepted(instance)
         status = _observed(instance)
@@ -90,6 +96,46 @@ def _run(instance: Instance, operation: Operation | None, altered: bool) -> None
     if _settle(instance, operation, status):
         # Back to the version before, at once: an address must not wait for the sweep.
         _reconcile(instance.pk, False)
+
+
+def _migrate(instance: Instance, operation: Operation | None, spec: InstanceSpec) -> None:
+    """The commands of the version that is to take over; it is applied only when they have succeeded."""
+    steps.start(operation, "migrate")
+    if spec.volume and not _is_halted(instance, replace(spec, replicas=0)):
+        return
+    outcome = migrations.advance(instance, spec)
+    if isinstance(outcome, migrations.Failed):
+        if _migration_failed(instance, operation, outcome):
+            migrations.clear(instance)
+            _reconcile(instance.pk, False)
+    elif outcome and migrations.note_done(instance):
+        steps.finish(operation, "migrate")
+        migrations.clear(instance)
+        _reconcile(instance.pk, False)
+
+
+def _is_halted(instance: Instance, spec: InstanceSpec) -> bool:
+    """Whether nothing of it runs, at the generation whose environment and volume the commands get."""
+    status = _observed(instance)
+    if status is None or (status.generation, status.restart) != (spec.generation, spec.restart):
+        migrations.note_stopped(instance)
+        _apply(instance, spec)
+        status = _observed(instance)
+    return status is not None and status.generation == spec.generation and halting.is_still(spec, status)
+
+
+@transaction.atomic
+def _migration_failed(instance: Instance, operation: Operation | None, failed: migrations.Failed) -> bool:
+    """Returns True when the version before is wanted again."""
+    row = _locked(instance.pk)
+    if row.generation != instance.generation or row.wanted != instance.wanted:
+        return False
+    if row.reverts:
+        _go_back(row, operation, failed.reason, failed.log_tail)
+        return True
+    _fail(row, operation, failed.reason, failed.log_tail)
+    announce(row.cloud_id, row.pk)
+    return False
 
 
 def _accepted(instance: Instance) -> None:

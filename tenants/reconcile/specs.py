@@ -6,7 +6,18 @@ from apps_catalog.blueprint import PROCESS, Part, blueprint_of, spacefile_of
 from apps_catalog.build import plan
 from apps_catalog.models import Revision
 from k8s.naming import FORMER_DATA_HOSTS
-from k8s.specs import BuildMicro, BuildSpec, CloudSpec, InstanceSpec, Limits, MicroKind, MicroSpec, Role, VolumeSpec
+from k8s.specs import (
+    BuildMicro,
+    BuildSpec,
+    CloudSpec,
+    InstanceSpec,
+    JobSpec,
+    Limits,
+    MicroKind,
+    MicroSpec,
+    Role,
+    VolumeSpec,
+)
 from tenants.addresses import authority
 from tenants.data_secrets import calls_key, cloud_secrets
 from tenants.data_server import keys
@@ -50,6 +61,20 @@ def instance_spec(instance: Instance) -> InstanceSpec:
         restart=instance.restart,
         gate_hosts=_gate_hosts(),
     )
+
+
+def migration_specs(instance: Instance, spec: InstanceSpec) -> list[JobSpec]:
+    """What must have run before `spec`, which is the instance's, may take over: one after the other."""
+    return [
+        JobSpec(
+            job_id=f"{instance.migration}{number}",
+            instance=spec,
+            micro=part.name,
+            command=part.migrate or "",
+            timeout_s=settings.MIGRATION_TIMEOUT_S,
+        )
+        for number, part in enumerate(blueprint_of(instance.revision).migrations)
+    ]
 
 
 def data_server_spec(server: DataServer, program: str) -> InstanceSpec:
@@ -129,6 +154,8 @@ def _micro(instance: Instance, part: Part, size: Size) -> MicroSpec:
         env=_environment(instance, part) if process else {},
         limits=Limits(size.cpu_millis, size.memory_mib) if process else Limits(),
         image=part.image,
+        health=part.health if process else None,
+        offline=process and part.egress == (),
     )
 
 

@@ -3,9 +3,15 @@
 from django.db.models import F
 
 from apps_catalog.blueprint import Blueprint, blueprint_of
+from apps_catalog.identifiers import new_id
 from apps_catalog.models import Revision
 from tenants import sizes
 from tenants.models import Instance, InstanceMicro
+
+
+def migration_for(blueprint: Blueprint) -> str:
+    """An id for the commands that must succeed before this version takes over; "" where there is none."""
+    return new_id("mig") if blueprint.migrations else ""
 
 
 def micro_rows(instance: Instance, revision: Revision, blueprint: Blueprint) -> list[InstanceMicro]:
@@ -50,6 +56,7 @@ def go_back(row: Instance, reason: str, log_tail: str) -> None:
         previous_revision=None,
         previous_release=None,
         reverts=False,
+        migration="",
         update_error=reason,
         log_tail=log_tail,
         generation=F("generation") + 1,

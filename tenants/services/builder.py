@@ -4,14 +4,13 @@ from django.db import transaction
 
 from apps_catalog.blueprint import blueprint_of
 from apps_catalog.models import App, Placement, Revision
-from tenants import steps
 from tenants.addresses import alias_from, alias_limit
 from tenants.errors import Conflict, Refused
 from tenants.live import announce
-from tenants.models import Cloud, Instance, Operation, OperationKind
+from tenants.models import Cloud, Instance, Operation
 from tenants.services import quota
 from tenants.services.images import require_runnable
-from tenants.services.instances import INSTALL_STEPS, lock, moved, require_still, write_instance
+from tenants.services.instances import begin_install, lock, require_still, write_instance
 from tenants.services.updates import move_to, needs_after
 from tenants.sizes import Size, columns, needs_of
 from tenants.states import InstanceState, RevisionState
@@ -87,16 +86,7 @@ def _install(cloud: Cloud, revision: Revision) -> Operation:
     instance = write_instance(
         cloud, revision, blueprint, alias=alias, collection_id=None, is_builder=True, **columns(needs)
     )
-    operation = steps.open_operation(
-        OperationKind.INSTALL,
-        cloud,
-        INSTALL_STEPS,
-        actor=revision.app.developer,
-        instance=instance,
-        done=("reserve",),
-    )
-    moved(instance)
-    return operation
+    return begin_install(revision.app.developer, cloud, instance)
 
 
 def _note(

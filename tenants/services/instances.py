@@ -44,6 +44,7 @@ UPDATE_STEPS = (
     ("start", "Start it while the old one serves"),
     ("address", "Lead its address there"),
 )
+MIGRATE_STEP = ("migrate", "Run what this version wants to do first")
 REMOVE_STEPS = (("close", "Close its address"), ("stop", "Stop it"), ("clear", "Clear up what it used"))
 
 
@@ -126,11 +127,23 @@ def install_app(
     cloud = quota.lock(access.cloud_of(actor).pk)
     quota.require(cloud, plan.needs)
     instance = _write(cloud, plan)
+    return instance, begin_install(actor, cloud, instance)
+
+
+def begin_install(actor: User, cloud: Cloud, instance: Instance) -> Operation:
+    """The operation of an instance that was just written."""
+    titles = with_migration(INSTALL_STEPS, instance.migration)
     operation = steps.open_operation(
-        OperationKind.INSTALL, cloud, INSTALL_STEPS, actor=actor, instance=instance, done=("reserve",)
+        OperationKind.INSTALL, cloud, titles, actor=actor, instance=instance, done=("reserve",)
     )
     moved(instance)
-    return instance, operation
+    return operation
+
+
+def with_migration(titles: steps.Titles, migration: str) -> steps.Titles:
+    """The step comes before the cluster is handed the version itself."""
+    at = next(place for place, (name, _) in enumerate(titles) if name == "prepare")
+    return (*titles[:at], MIGRATE_STEP, *titles[at:]) if migration else titles
 
 
 @transaction.atomic
@@ -281,7 +294,7 @@ def write_instance(
     **row: Any,
 ) -> Instance:
     """A new instance with its micros and its collection. The caller holds the cloud's lock and has asked its quota."""
-    instance = _insert(cloud, revision, alias, row)
+    instance = _insert(cloud, revision, alias, {"migration": versions.migration_for(blueprint), **row})
     give_collection(cloud, instance, collection_id)
     InstanceMicro.objects.bulk_create(versions.micro_rows(instance, revision, blueprint))
     return instance
@@ -325,16 +338,28 @@ def bring_up(actor: User | None, locked: Instance, kind: OperationKind, **change
     data_sleep.rouse(locked.cloud_id)
     for other in Operation.objects.filter(instance=locked, state__in=steps.OPEN):
         steps.cancel(other, "Something newer took its place.")
-    fresh = {"generation": locked.generation + 1, "state_reason": "", "log_tail": "", "update_error": ""}
+    fresh: dict[str, Any] = {"generation": locked.generation + 1, "state_reason": "", "log_tail": ""}
+    fresh |= {"update_error": "", "reverts": False, "migration": _migration(locked, kind, changes.get("revision"))}
     fresh |= {"wanted": Wanted.RUNNING, "awake_since": timezone.now()}
-    move(locked, InstanceState.UPDATING, actor=actor.pk if actor else "", **{**fresh, "reverts": False, **changes})
+    move(locked, InstanceState.UPDATING, actor=actor.pk if actor else "", **{**fresh, **changes})
     locked.refresh_from_db(fields=["restart"])
     if not newer:
         withdraw(locked)
-    titles, done = (UPDATE_STEPS, ()) if newer else (RESTART_STEPS, ("close",))
+    titles = with_migration(UPDATE_STEPS if newer else RESTART_STEPS, fresh["migration"])
+    done = () if newer else ("close",)
     operation = steps.open_operation(kind, locked.cloud, titles, actor=actor, instance=locked, done=done)
     moved(locked)
     return operation
+
+
+def _migration(locked: Instance, kind: OperationKind, revision: Revision | None) -> str:
+    """Of what is wanted now: that of a newer version; of the same one what is due still; none on the way back, since a
+    version's commands lead to it from older ones, and have run."""
+    if kind == OperationKind.ROLLBACK:
+        return ""
+    if revision is not None:
+        return versions.migration_for(blueprint_of(revision))
+    return versions.migration_for(blueprint_of(locked.revision)) if locked.migration else ""
 
 
 def _configure(actor: User, locked: Instance, config: Mapping[str, str | None]) -> Operation | None:

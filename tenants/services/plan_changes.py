@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
@@ -11,6 +12,7 @@ from tenants.live import announce
 from tenants.models import (
     HOLDING_COMPUTE,
     Allowance,
+    BillingAccount,
     Cloud,
     Event,
     Operation,
@@ -20,6 +22,7 @@ from tenants.models import (
     Quota,
     User,
 )
+from tenants.models.billing import LIVE
 from tenants.models.plans import QUOTA_FIELDS, overruled
 from tenants.reconcile import limits
 from tenants.services import quota
@@ -86,10 +89,14 @@ class PlanChange:
         return None if new.price_minor else 0
 
 
-def chosen_plan(slug: str, *, by_operator: bool = False) -> Plan:
-    """One that may be changed to. Raises Refused (field plan)."""
-    plan = Plan.objects.filter(pk=slug, archived_at__isnull=True).first()
-    if plan is None or not (plan.is_visible or by_operator):
+def chosen_plan(slug: str, *, by_operator: bool = False, is_paid: bool = False) -> Plan:
+    """One that may be changed to: on offer; for operators any that is not archived; what is paid for always.
+
+    Raises Refused (field plan).
+    """
+    plan = Plan.objects.filter(pk=slug).first()
+    offered = plan is not None and plan.archived_at is None and (plan.is_visible or by_operator)
+    if plan is None or not (offered or is_paid):
         raise Refused("no_plan", "There is no such plan to choose.", field="plan")
     return plan
 
@@ -108,9 +115,38 @@ def plan_change(cloud: Cloud, plan: Plan) -> PlanChange:
     )
 
 
+def require_fit(cloud: Cloud, plan: Plan) -> PlanChange:
+    """Raises Refused (plan_too_small) with all that must go."""
+    change = plan_change(cloud, plan)
+    if not change.fits:
+        raise Refused("plan_too_small", _too_small(change), field="plan", detail={"must_go": must_go_detail(change)})
+    return change
+
+
+def change_own_plan(actor: User, cloud: Cloud, slug: str) -> Operation:
+    """As `change_plan`, where nothing has to be paid for it. Raises Refused: payment_needed, subscription_running."""
+    plan = chosen_plan(slug)
+    if settings.STRIPE_KEY:
+        if plan.price_minor:
+            raise Refused("payment_needed", f"{plan.name} is paid for first: see billing/checkout/.", field="plan")
+        if BillingAccount.objects.filter(cloud=cloud, status__in=LIVE).exclude(customer="").exists():
+            raise Refused(
+                "subscription_running",
+                "You pay for a subscription: end it first (Cards and invoices). Then you come to the free plan by yourself.",
+                field="plan",
+            )
+    return change_plan(actor, cloud, slug)
+
+
 @transaction.atomic
 def change_plan(
-    actor: User | None, cloud: Cloud, slug: str, *, by_operator: bool = False, reason: str = ""
+    actor: User | None,
+    cloud: Cloud,
+    slug: str,
+    *,
+    by_operator: bool = False,
+    is_paid: bool = False,
+    reason: str = "",
 ) -> Operation:
     """Give the cloud another plan: its quota holds from now on, the cluster's limits follow within the operation.
 
@@ -118,13 +154,11 @@ def change_plan(
     Several at once go one after the other, each against what the one before left. Raises Refused naming the field, Conflict.
     """
     hold_plan(slug)  # before the cloud's row, in the order in which an edited plan comes to its clouds
-    plan = chosen_plan(slug, by_operator=by_operator)
+    plan = chosen_plan(slug, by_operator=by_operator, is_paid=is_paid)
     locked = _lock(cloud)
     if plan.pk == locked.plan_id:
         raise Refused("same_plan", "The cloud has this plan already.", field="plan")
-    change = plan_change(locked, plan)
-    if not change.fits:
-        raise Refused("plan_too_small", _too_small(change), field="plan", detail={"must_go": must_go_detail(change)})
+    change = require_fit(locked, plan)
     Cloud.objects.filter(pk=locked.pk).update(plan=plan)
     limits.touch([locked.pk])
     locked.refresh_from_db(fields=["generation"])

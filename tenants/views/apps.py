@@ -109,6 +109,8 @@ def _page(
         "release": release,
         "needs": needs,
         "public_paths": blueprint.public_paths if blueprint else (),
+        "processes": blueprint.processes if blueprint else (),
+        "calls": blueprint.calls if blueprint else (),
         "form": form,
         "chosen": chosen or SettingsForm(declared(release.revision) if release else ()),
         "error": " ".join(str(error) for error in form.non_field_errors()),

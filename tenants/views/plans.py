@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
@@ -11,9 +12,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from tenants import access
 from tenants.errors import Refused
-from tenants.models import Cloud, User
+from tenants.models import BillingAccount, Cloud, User
 from tenants.services import idempotency
-from tenants.services.plan_changes import change_plan, chosen_plan, plan_change
+from tenants.services.plan_changes import change_own_plan, chosen_plan, plan_change
 from tenants.services.quota import use_of
 from tenants.views.forms import OnceForm
 from tenants.views.person import person, tell
@@ -35,6 +36,7 @@ def billing(request: HttpRequest) -> HttpResponse:
         "used": use_of(cloud),
         "overrides": [override for override in cloud.overrides.all() if override.counts_now],
         "plans": list(access.plans_offered()),
+        **_money(cloud),
     }
     return render(request, "tenants/billing.html", context)
 
@@ -61,9 +63,15 @@ def change(request: HttpRequest, slug: str) -> HttpResponse:
             status = 422
             tell(request, refusal)
     with transaction.atomic():
-        context = {"change": plan_change(access.cloud_of(user), plan), "form": OnceForm()}
+        context = {"change": plan_change(access.cloud_of(user), plan), "form": OnceForm(), **_money(cloud)}
     return render(request, "tenants/plan_change.html", context, status=status)
 
 
+def _money(cloud: Cloud) -> dict[str, object]:
+    """account: what is known of payments, None for who never went to pay."""
+    is_on = bool(settings.STRIPE_KEY)
+    return {"billing": is_on, "account": BillingAccount.objects.filter(cloud=cloud).first() if is_on else None}
+
+
 def _change(user: User, cloud: Cloud, slug: str) -> idempotency.Answer:
-    return idempotency.Answer(202, {"operation": change_plan(user, cloud, slug).pk})
+    return idempotency.Answer(202, {"operation": change_own_plan(user, cloud, slug).pk})

@@ -115,6 +115,7 @@ def test_a_dry_run_says_what_it_takes_and_makes_nothing(cluster: MemoryCluster) 
     assert answer.status_code == 200
     assert plan["resources"] == {"cpu_millis": 400, "memory_mib": 512, "storage_mib": 500, "instances": 1}
     assert plan["quota_after"] == plan["resources"]
+    assert plan["calls"] == ["internet"]
     assert not Instance.objects.exists()
 
 

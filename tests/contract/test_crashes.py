@@ -1,10 +1,12 @@
 """The program that turns specs into processes is killed; what it made must live on, and what was asked for must come."""
 
 import contextlib
+from dataclasses import replace
 
 from k8s.specs import BuildMicro, JobPhase
 from tests.contract.apps import Tenant
 from tests.contract.lanes import until
+from tests.contract.test_jobs import JOB_S, job
 
 
 def test_instances_go_on_and_are_taken_over(tenant: Tenant) -> None:
@@ -59,3 +61,17 @@ def test_a_build_that_was_running_is_finished_all_the_same(tenant: Tenant) -> No
     tenant.lane.crash()
     until(lambda: status().phase in (JobPhase.SUCCEEDED, JobPhase.FAILED), 60)
     assert status().phase is JobPhase.SUCCEEDED
+
+
+def test_a_job_that_was_running_is_finished_all_the_same(tenant: Tenant) -> None:
+    """Perhaps from its beginning: whatever it is must be able to run twice."""
+    spec = tenant.instance(volume=tenant.volume(), micros=(tenant.micro(env={"NOTES": "/data"}),))
+    tenant.lane.cluster.apply_instance(replace(spec, replicas=0))
+    running = job(spec, "echo -n again > /data/note; sleep 3")
+    tenant.lane.cluster.run_job(running)
+    phase = lambda: tenant.lane.cluster.job_status(spec.cloud_id, running.job_id).phase  # noqa: E731
+    until(lambda: phase() is JobPhase.RUNNING, JOB_S)
+    tenant.lane.crash()
+    until(lambda: phase() is JobPhase.SUCCEEDED, JOB_S)
+    until(lambda: tenant.lane.cluster.delete_jobs(spec.cloud_id, spec.instance_id))
+    assert tenant.lane.get(tenant.run(replace(spec, generation=2)), "/read") == "again"

@@ -97,15 +97,3 @@ FASTAPI = {
         "    global count\n    count += 1\n    return {'count': count}\n"
     ),
 }
-
-EXPRESS = {
-    "Spacefile": "v: 0\nmicros:\n  - {name: greeter, src: ., engine: nodejs16, primary: true}\n",
-    "package.json": (
-        '{"name": "greeter", "private": true, "main": "index.js", "dependencies": {"express": "^4"},'
-        ' "scripts": {"start": "node index.js"}}\n'
-    ),
-    "index.js": (
-        "const app = require('express')()\napp.get('/', (request, answer) => answer.send('hello from express'))\n"
-        "app.listen(process.env.PORT)\n"
-    ),
-}

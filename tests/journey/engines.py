@@ -1,10 +1,40 @@
-"""One small real app of each engine family, with as few dependencies as its framework allows."""
+"""One small real app of each engine family, with as few dependencies as its framework allows: the table of apps that are
+published on one machine and in a cluster."""
 
 import json
+import re
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urljoin
+
+import httpx
+
+from tests.journey.stack import SOURCE
 
 Files = dict[str, str]
 VITE = "^5"
+START = SOURCE / "docs" / "developers" / "start.md"
+
+
+@dataclass(frozen=True)
+class App:
+    """answers: (path below its address, what is then read there, or in a script that the page loads)."""
+
+    files: Files
+    answers: tuple[tuple[str, str], ...]
+
+    def check(self, web: httpx.Client, url: str) -> None:
+        """`web` is signed in as the owner of the copy at `url`."""
+        for path, words in self.answers:
+            assert words in _whole(web, url + path), f"{words!r} at /{path}"
+
+
+def _whole(web: httpx.Client, url: str) -> str:
+    """The page with the scripts that it loads: what a framework renders in the browser is in one of them."""
+    page = web.get(url)
+    assert page.status_code == 200, f"{page.status_code} {page.text[:500]}"
+    scripts = [urljoin(url, found) for found in re.findall(r'src="([^"]+\.js)"', page.text)]
+    return page.text + "".join(web.get(script).text for script in scripts)
 
 
 def _package(scripts: dict[str, str], dependencies: dict[str, str], development: dict[str, str]) -> str:
@@ -65,6 +95,41 @@ SVELTE_KIT: Files = {
     "src/app.html": "<!doctype html><html><head>%sveltekit.head%</head><body>%sveltekit.body%</body></html>\n",
     "src/routes/+page.svelte": "<p>hello from svelte-kit</p>\n",
 }
+NEXT: Files = {
+    "Spacefile": _one("next"),
+    "package.json": _package({"build": "next build"}, {"next": "^16", "react": "^19", "react-dom": "^19"}, {}),
+    "next.config.mjs": "export default { output: 'standalone' }\n",
+    "app/layout.jsx": "export default ({ children }) => <html><body>{children}</body></html>\n",
+    "app/page.jsx": "export const dynamic = 'force-dynamic'\n"
+    "export default () => <p>{['hello', 'from', 'next'].join(' ')}</p>\n",
+    "app/words/route.js": "export const GET = request => new Response(new URL(request.url).search)\n",
+    "public/plain.txt": "a file of next\n",
+}
+NUXT: Files = {
+    "Spacefile": _one("nuxt"),
+    "package.json": _package({"build": "nuxt build"}, {"nuxt": "^4"}, {}),
+    "nuxt.config.js": "export default defineNuxtConfig({ telemetry: false, compatibilityDate: '2026-01-01' })\n",
+    "app/app.vue": "<template><p>{{ ['hello', 'from', 'nuxt'].join(' ') }}</p></template>\n",
+    "server/routes/words.js": "export default defineEventHandler(event => getRequestURL(event).search)\n",
+    "public/plain.txt": "a file of nuxt\n",
+}
+HTML: Files = {
+    "Spacefile": "v: 0\nmicros:\n  - {name: page, src: ., engine: static, serve: pages}\n",
+    "pages/index.html": "<!doctype html><title>page</title><h1>hello from html</h1>\n",
+    "pages/below/index.html": "<!doctype html><p>below html</p>\n",
+}
+EXPRESS: Files = {
+    "Spacefile": _one("nodejs16").replace("v: 1", "v: 0"),
+    "package.json": json.dumps({"name": "app", "private": True, "dependencies": {"express": "^4"}}),
+    "index.js": "const app = require('express')()\n"
+    "app.get('/', (request, answer) => answer.send('hello from express'))\napp.listen(process.env.PORT)\n",
+}
+FASTAPI: Files = {
+    "Spacefile": _one("python3.11"),
+    "requirements.txt": "fastapi\n",
+    "main.py": "from fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get('/')\ndef hello():\n"
+    "    return 'hello from fastapi'\n",
+}
 FLASK: Files = {
     "Spacefile": _one("python3.9").replace("v: 1", "v: 0"),
     "requirements.txt": "flask\n",
@@ -91,4 +156,47 @@ TWO_NODES: Files = {
     "  - {name: api, src: api, path: data, engine: nodejs16}\n",
     "web/index.js": "require('http').createServer((q, a) => a.end('hello from web ' + q.url)).listen(process.env.PORT)\n",
     "api/index.js": "require('http').createServer((q, a) => a.end('api saw ' + q.url)).listen(process.env.PORT)\n",
+}
+
+
+def of_the_documents(section: str) -> Files:
+    """The files that a section of the five-minute start has people write, named by their first lines; JSON has no room for
+    a name and is package.json."""
+    text = START.read_text().split(f"\n## {section}\n")[1].split("\n## ")[0]
+    files = {}
+    for kind, block in re.findall(r"```(\w*)\n(.*?)```", text, re.DOTALL):
+        named = re.match(r"(?:#|//|<!--) (\S+)", block)
+        if kind == "json":
+            files["package.json"] = block
+        elif named and kind != "sh":
+            files[named[1]] = block.split("\n", 1)[1]
+    return files
+
+
+def _greeting(family: str) -> tuple[str, str]:
+    return "", f"hello from {family}"
+
+
+FAMILIES = {
+    "html": App(HTML, (_greeting("html"), ("below/", "below html"))),
+    "react": App(REACT, (_greeting("react"),)),
+    "svelte": App(SVELTE, (_greeting("svelte"),)),
+    "vue": App(VUE, (_greeting("vue"),)),
+    "svelte-kit": App(SVELTE_KIT, (_greeting("svelte-kit"),)),
+    "express": App(EXPRESS, (_greeting("express"),)),
+    "fastapi": App(FASTAPI, (_greeting("fastapi"),)),
+    "flask": App(FLASK, (_greeting("flask"),)),
+    "custom": App(CUSTOM, (_greeting("custom"),)),
+    "two-processes": App(
+        TWO_NODES,
+        (("x/y", "hello from web /x/y"), ("data/x?n=1", "api saw /x?n=1"), ("database", "hello from web /database")),
+    ),
+    "pages-and-api": App(
+        of_the_documents("Two micros"), (("api/word", '{"word":"hello"}'), ("", "fetch('/api/word')"))
+    ),
+}
+# A real build of these takes a minute and 300 MB of packages, and their present versions want Node 20 of their builder.
+HEAVY = {
+    family: App(files, (_greeting(family), ("words?n=1", "?n=1"), ("plain.txt", f"a file of {family}")))
+    for family, files in (("next", NEXT), ("nuxt", NUXT))
 }

@@ -1,102 +1,43 @@
 """`freehold push` of folders that are not in this repository, then release, and installation by another account."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import httpx
 import pytest
 
 from tests.journey import apps, data_apps
+from tests.journey.command_line import CommandLine, laid_out, signed_in
 from tests.journey.people import Person
-from tests.journey.stack import SOURCE, Stack
+from tests.journey.stack import Stack
 
 MakePerson = Callable[[str], Person]
 
 
-@dataclass(frozen=True)
-class Answer:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> dict[str, Any]:
-        return dict(json.loads(self.out))
-
-
-@dataclass(frozen=True)
-class CommandLine:
-    """`freehold` as somebody has it on their machine: their own config folder, their own folders."""
-
-    folder: Path
-    url: str
-
-    def __call__(self, *words: str, given: str = "", cwd: Path | None = None) -> Answer:
-        ours = {"XDG_CONFIG_HOME": str(self.folder / "config"), "FREEHOLD_URL": self.url, "PYTHONPATH": str(SOURCE)}
-        done = subprocess.run(
-            [sys.executable, "-m", "provider.cli.main", *words],
-            cwd=cwd or self.folder,
-            env=os.environ | ours,
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=400,
-        )
-        return Answer(done.returncode, done.stdout, done.stderr)
-
-    def ok(self, *words: str, cwd: Path | None = None) -> dict[str, Any]:
-        """The JSON document of a command that succeeds."""
-        answer = self(*words, "--json", cwd=cwd)
-        assert answer.code == 0, answer.out + answer.err
-        return answer.document
-
-
 @pytest.fixture
-def someone(freehold: Stack, person: MakePerson, tmp_path: Path) -> Callable[[str], tuple[Person, CommandLine]]:
+def someone(person: MakePerson, tmp_path: Path) -> Callable[[str], tuple[Person, CommandLine]]:
     """A person who has signed in on their command line."""
 
     def make(name: str) -> tuple[Person, CommandLine]:
         who = person(name)
-        folder = tmp_path / name
-        folder.mkdir()
-        freehold_ = CommandLine(folder, freehold.console)
-        signed_in = freehold_("login", "--email", who.email, "--password-stdin", given=who.password + "\n")
-        assert signed_in.code == 0, signed_in.err
-        return who, freehold_
+        return who, signed_in(who, tmp_path / name)
 
     return make
 
 
-def written(folder: Path, files: dict[str, str]) -> Path:
-    folder.mkdir(parents=True)
-    for name, content in files.items():
-        (folder / name).write_text(content)
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("files", "words"),
-    [(apps.FASTAPI, '{"count":1}'), (apps.EXPRESS, "hello from express"), (apps.STATIC, "Hello from a folder")],
-    ids=["fastapi", "express", "html"],
-)
 def test_a_folder_is_pushed_released_and_installed_by_somebody_else(
-    someone: Callable[[str], tuple[Person, CommandLine]], files: dict[str, str], words: str
+    someone: Callable[[str], tuple[Person, CommandLine]],
 ) -> None:
     _, developer = someone("dev")
     user, installer = someone("user")
-    folder = written(developer.folder / "app", files)
+    folder = laid_out(developer.folder / "app", apps.FASTAPI)
     project = developer.ok("push", cwd=folder)["project"]
     released = developer.ok("release", "--version", "1.0.0", "--notes", "first", cwd=folder)["release"]
     assert released["version"] == "1.0.0"
 
     instance = installer.ok("install", project)["instance"]
     assert instance["state"] == "running"
-    assert words in user.web.get(instance["url"]).text
+    assert '{"count":1}' in user.web.get(instance["url"]).text
     assert [row["id"] for row in installer.ok("instances")["results"]] == [instance["id"]]
     assert installer.ok("logs", instance["alias"])["instance"] == instance["id"]
     assert installer.ok("open", instance["alias"])["url"] == instance["url"]
@@ -108,7 +49,7 @@ def test_a_folder_is_pushed_released_and_installed_by_somebody_else(
 
 def test_a_second_push_goes_to_the_same_project(someone: Callable[[str], tuple[Person, CommandLine]]) -> None:
     _, developer = someone("dev")
-    folder = written(developer.folder / "app", apps.STATIC)
+    folder = laid_out(developer.folder / "app", apps.STATIC)
     first, second = developer.ok("push", cwd=folder), developer.ok("push", cwd=folder)
     assert first["project"] == second["project"]
     assert first["revision"]["id"] != second["revision"]["id"]
@@ -123,7 +64,7 @@ def test_a_program_on_ones_own_machine_shares_the_data_of_ones_copy(
     someone: Callable[[str], tuple[Person, CommandLine]],
 ) -> None:
     who, developer = someone("dev")
-    folder = written(developer.folder / "app", data_apps.SHELL)
+    folder = laid_out(developer.folder / "app", data_apps.SHELL)
     copy = developer.ok("push", cwd=folder)["instance"]
     put = developer("exec", "--", "python3", "-c", PUT, cwd=folder)
     assert (put.code, put.out, put.err) == (0, "7\n", "")
@@ -134,13 +75,33 @@ def test_a_program_on_ones_own_machine_shares_the_data_of_ones_copy(
     assert who.web.post(copy["url"], content=curl.encode(), headers=origin).json() == {"key": "k", "n": 7}
 
 
+def test_pages_that_run_on_ones_own_machine_share_the_data_of_ones_copy(
+    someone: Callable[[str], tuple[Person, CommandLine]],
+) -> None:
+    who, developer = someone("dev")
+    spacefile = data_apps.SHELL["Spacefile"].replace("run: python main.py", "run: python main.py, dev: python3 main.py")
+    folder = laid_out(developer.folder / "app", data_apps.SHELL | {"Spacefile": spacefile})
+    copy = developer.ok("push", cwd=folder)["instance"]
+    who.web.get(copy["url"])  # signs in at the app's address
+    item, path = {"key": "k", "n": 7}, "__space/v0/base/v1/dummy/b/items"
+    with developer.developing(folder) as here:
+        assert "Shell" in httpx.get(here, timeout=30).text
+        page = {"Origin": here, "Sec-Fetch-Site": "same-origin"}
+        put = httpx.put(f"{here}/{path}", json={"items": [item]}, headers=page, timeout=30)
+        assert (put.status_code, put.json()) == (207, {"processed": {"items": [item]}})
+        assert who.web.get(f"{copy['url']}{path}/k").json() == item
+        file = f"{here}/__space/v0/drive/v1/dummy/d/files"
+        assert httpx.post(f"{file}?name=a", content=b"hello", headers=page, timeout=30).status_code == 201
+        assert httpx.get(f"{file}/download?name=a", timeout=30).content == b"hello"
+
+
 def test_people_see_the_build_and_what_to_do_next(someone: Callable[[str], tuple[Person, CommandLine]]) -> None:
     _, developer = someone("dev")
     files = apps.FAILING_BUILD | {
         "Spacefile": apps.FAILING_BUILD["Spacefile"].replace("process.exit(3)", 'console.log("built it")'),
         "index.js": "require('http').createServer((q, a) => a.end('x')).listen(process.env.PORT)",
     }
-    answer = developer("push", cwd=written(developer.folder / "app", files))
+    answer = developer("push", cwd=laid_out(developer.folder / "app", files))
     assert answer.code == 0, answer.out + answer.err
     assert "before the end" in answer.out
     assert "freehold release" in answer.out
@@ -148,7 +109,7 @@ def test_people_see_the_build_and_what_to_do_next(someone: Callable[[str], tuple
 
 def test_a_failed_build_is_a_failed_command(someone: Callable[[str], tuple[Person, CommandLine]]) -> None:
     _, developer = someone("dev")
-    answer = developer("push", "--json", cwd=written(developer.folder / "app", apps.FAILING_BUILD))
+    answer = developer("push", "--json", cwd=laid_out(developer.folder / "app", apps.FAILING_BUILD))
     assert answer.code == 1
     assert answer.document["error"]["message"]
 
@@ -157,7 +118,7 @@ def test_a_wrong_spacefile_is_told_before_anything_is_sent(
     someone: Callable[[str], tuple[Person, CommandLine]],
 ) -> None:
     _, developer = someone("dev")
-    folder = written(developer.folder / "app", {"Spacefile": "v: 0\nmicros: []\ncolour: blue\n"})
+    folder = laid_out(developer.folder / "app", {"Spacefile": "v: 0\nmicros: []\ncolour: blue\n"})
     for command in ("validate", "push"):
         answer = developer(command, "--json", cwd=folder)
         assert (answer.code, answer.document["error"]["field"]) == (1, "Spacefile")

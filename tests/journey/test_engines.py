@@ -1,78 +1,42 @@
-"""Apps of every engine family, from a folder to another person's running instance, by the command line alone."""
+"""Apps of every engine family, from a folder to another person's running instance, by the command line alone.
 
-import re
+The same table of apps goes to a cluster in tests/kubernetes/test_engines.py.
+"""
+
 from collections.abc import Callable
-from pathlib import Path
-from urllib.parse import urljoin
 
-import httpx
 import pytest
 
-from tests.journey import engines
+from tests.journey.command_line import CommandLine, laid_out, published
+from tests.journey.engines import FAMILIES, HEAVY, App, of_the_documents
 from tests.journey.people import Person
-from tests.journey.stack import SOURCE
-from tests.journey.test_command_line import CommandLine, someone
+from tests.journey.test_command_line import someone
 
 __all__ = ["someone"]
 Someone = Callable[[str], tuple[Person, CommandLine]]
-START = SOURCE / "docs" / "developers" / "start.md"
 
 
-def laid_out(folder: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    return folder
-
-
-def published(someone: Someone, files: dict[str, str]) -> tuple[Person, str]:
-    """(somebody else, the address of their copy)."""
+@pytest.mark.parametrize("family", [*FAMILIES, *HEAVY])
+def test_an_app_of_each_family_runs_in_somebody_elses_cloud(someone: Someone, family: str) -> None:
+    app = (FAMILIES | HEAVY)[family]
     _, developer = someone("dev")
     user, installer = someone("user")
-    folder = laid_out(developer.folder / "app", files)
-    pushed = developer.ok("push", cwd=folder)
-    assert pushed["instance"]["state"] == "running"
-    developer.ok("release", "--version", "1", cwd=folder)
-    return user, str(installer.ok("install", pushed["project"])["instance"]["url"])
+    url = published(developer, installer, laid_out(developer.folder / "app", app.files))
+    app.check(user.web, url)
 
 
-def whole(web: httpx.Client, url: str) -> str:
-    """The page with the scripts that it loads: what a framework renders in the browser is in one of them."""
-    page = web.get(url)
-    assert page.status_code == 200
-    scripts = [urljoin(url, found) for found in re.findall(r'src="([^"]+\.js)"', page.text)]
-    return page.text + "".join(web.get(script).text for script in scripts)
-
-
-@pytest.mark.parametrize("family", ["react", "svelte", "vue", "svelte-kit", "flask", "custom"])
-def test_an_app_of_each_family_runs_in_somebody_elses_cloud(someone: Someone, family: str) -> None:
-    files: dict[str, str] = getattr(engines, family.upper().replace("-", "_"))
-    user, url = published(someone, files)
-    assert f"hello from {family}" in whole(user.web, url)
-
-
-def test_two_processes_share_one_address(someone: Someone) -> None:
-    user, url = published(someone, engines.TWO_NODES)
-    assert user.web.get(url + "x/y").text == "hello from web /x/y"
-    assert user.web.get(url + "data/x?n=1").text == "api saw /x?n=1"
-    assert user.web.get(url + "database").text == "hello from web /database"
-
-
-def test_the_start_with_two_micros_works_as_the_documents_say(someone: Someone) -> None:
-    section = START.read_text().split("## Two micros")[1].split("\n## ")[0]
-    blocks = re.findall(r"```\w*\n(.*?)```", section, re.DOTALL)
-    files = {_name(text): _body(text) for text in blocks if _name(text)}
-    assert set(files) == {"Spacefile", "api/requirements.txt", "api/main.py", "pages/index.html"}
-    user, url = published(someone, files)
-    assert user.web.get(url + "api/word").json() == {"word": "hello"}
-    assert "fetch('/api/word')" in user.web.get(url).text
-
-
-def _name(block: str) -> str:
-    """The file that a block of the documents is, by its first line."""
-    found = re.match(r"(?:#|//|<!--) (\S+)", block)
-    return found[1] if found and not block.startswith("freehold") else ""
-
-
-def _body(block: str) -> str:
-    return block.split("\n", 1)[1]
+@pytest.mark.parametrize(
+    ("section", "names", "answers"),
+    [
+        ("Python", {"Spacefile", "requirements.txt", "main.py"}, (("", '{"count":1}'),)),
+        ("Node", {"Spacefile", "package.json", "index.js"}, (("", "hello"),)),
+    ],
+)
+def test_a_start_works_as_the_documents_say(
+    someone: Someone, section: str, names: set[str], answers: tuple[tuple[str, str], ...]
+) -> None:
+    app = App(of_the_documents(section), answers)
+    assert set(app.files) == names
+    _, developer = someone("dev")
+    user, installer = someone("user")
+    app.check(user.web, published(developer, installer, laid_out(developer.folder / "app", app.files)))

@@ -9,9 +9,10 @@ from typing import Any
 
 import httpx
 
+from tests.journey.command_line import CommandLine
 from tests.journey.people import Person, zipped
 from tests.journey.stack import Stack, until
-from tests.journey.test_command_line import CommandLine, someone
+from tests.journey.test_command_line import someone
 from tests.journey.test_data import outside
 
 __all__ = ["someone"]

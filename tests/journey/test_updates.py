@@ -5,10 +5,11 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
+from tests.journey.command_line import Answer, CommandLine, laid_out
 from tests.journey.people import Person
 from tests.journey.stack import Stack, client, until
 from tests.journey.test_browser import WIDE, picture
-from tests.journey.test_command_line import CommandLine, someone, written
+from tests.journey.test_command_line import someone
 
 __all__ = ["someone"]
 
@@ -38,7 +39,7 @@ def test_from_the_first_push_to_an_update_that_is_agreed_to_and_taken_back(
 ) -> None:
     author, developer = someone("dev")
     user, owner = someone("user")
-    folder = written(developer.folder / "herons", {"Spacefile": SPACEFILE, "index.js": app("one")})
+    folder = laid_out(developer.folder / "herons", {"Spacefile": SPACEFILE, "index.js": app("one")})
     first = developer.ok("push", cwd=folder)
     own, project = first["instance"], first["project"]
     assert "hello one /" in author.web.get(own["url"]).text
@@ -71,6 +72,59 @@ def test_from_the_first_push_to_an_update_that_is_agreed_to_and_taken_back(
     assert (third.code, third.document["error"]["code"]) == (1, "not_started")
     assert "moin two /" in author.web.get(own["url"]).text
     _look_at_the_project(chromium, freehold, author, project, own["id"])
+
+
+MIGRATING = """v: 1
+volume: /data
+micros:
+  - name: main
+    src: .
+    engine: python3.11
+    run: python3 main.py
+    health: /up
+    migrate: {0}
+    egress: none
+"""
+KEEPING = """
+import http.server, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = b"{0} " + open("/data/log", "rb").read()
+        self.send_response(200 if self.path == "/up" or "X-Freehold-Role" in self.headers else 403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+http.server.ThreadingHTTPServer(("", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+def test_what_a_version_does_first_decides_whether_it_takes_over(someone: Someone) -> None:
+    author, developer = someone("dev")
+
+    def push(name: str, migrate: str) -> Answer:
+        (folder / "Spacefile").write_text(MIGRATING.format(migrate))
+        (folder / "main.py").write_text(KEEPING.format(name))
+        return developer("push", "--json", cwd=folder)
+
+    folder = developer.folder / "keeper"
+    folder.mkdir(parents=True)
+    first = push("one", "echo first >> /data/log")
+    assert first.code == 0, first.out + first.err
+    url = first.document["instance"]["url"]
+    assert author.web.get(url).text == "one first\n"
+
+    broken = push("two", "echo 'no such column' >&2; exit 3")
+    assert broken.code == 1
+    assert (
+        "Its migration (echo 'no such column' >&2; exit 3) exited with code 3." in broken.document["error"]["message"]
+    )
+    until(lambda: author.web.get(url).text == "one first\n", 60, "the version before to serve again")
+    own = author.instance(first.document["instance"]["id"])
+    assert own["state"] == "running"
+
+    third = push("three", "echo third >> /data/log")
+    assert third.code == 0, third.out + third.err
+    assert author.web.get(url).text == "three first\nthird\n"
 
 
 def _update_in_the_browser(chromium: Browser, freehold: Stack, user: Person, instance_id: str) -> None:

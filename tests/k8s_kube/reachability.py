@@ -23,8 +23,11 @@ class Pod:
 
 def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     for expression in selector.get("matchExpressions", []):
-        assert expression["operator"] == "In", "the evaluator knows no other operator"
-        if labels.get(expression["key"]) not in expression["values"]:
+        assert expression["operator"] in ("In", "DoesNotExist"), "the evaluator knows no other operators"
+        if expression["operator"] == "DoesNotExist":
+            if expression["key"] in labels:
+                return False
+        elif labels.get(expression["key"]) not in expression["values"]:
             return False
     return labels.items() >= selector.get("matchLabels", {}).items()
 

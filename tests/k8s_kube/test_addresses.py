@@ -24,9 +24,10 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def cell(place: Path, trusted: list[str]) -> Any:
+def cell(place: Path, trusted: list[str], **more: str) -> Any:
     query: dict[str, Any] = {f"image.{name}": image for name, image in CELL.images.items()}
     query |= {"installation": CELL.installation, "bundles": "http://b", "key": str(place / "key"), "trusted": trusted}
+    query |= more
     return from_url(f"kubernetes://{place}/kubeconfig?{urlencode(query, doseq=True)}")._cell
 
 
@@ -46,3 +47,15 @@ def test_a_file_that_is_missing_or_holds_something_else_is_refused_by_name(place
         file.write_bytes(content)
     with pytest.raises(Permanent, match="odd.pem"):
         cell(place, [str(file)])
+
+
+def test_variables_of_builds_are_named_one_by_one(place: Path) -> None:
+    wanted = {"HTTPS_PROXY": "http://10.0.0.1:3128", "npm_config_registry": "https://r.example/npm/?a=b&c"}
+    assert cell(place, [], **{f"build.{name}": value for name, value in wanted.items()}).build_env == wanted
+    assert cell(place, []).build_env == {}
+
+
+@pytest.mark.parametrize("name", ["build.", "build.A-B", "build.1", "build.FREEHOLD_BUNDLE_URL"])
+def test_what_is_no_variable_for_builds_is_refused_by_name(place: Path, name: str) -> None:
+    with pytest.raises(Permanent, match=name):
+        cell(place, [], **{name: "x"})

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from k8s.runtimes.launcher.pod import _without_ours, trusting
+from k8s.runtimes.launcher.pod import _without_ours
+from k8s.runtimes.launcher.trust import trusting
 
 ROOT = Path(__file__).resolve().parents[2]
 KEEP = """

@@ -49,7 +49,7 @@ def test_a_cloud_is_these_objects_the_namespace_first() -> None:
         ("Namespace", "cloud-c1"),
         *(("ResourceQuota", name) for name in ("apps", "system", "objects")),
         ("LimitRange", "defaults"),
-        *(("NetworkPolicy", name) for name in ("closed", "apps", "builds", "data")),
+        *(("NetworkPolicy", name) for name in ("closed", "internet", "apps", "builds", "data")),
         *(("ServiceAccount", name) for name in ("default", "app")),
     ]
 
@@ -409,6 +409,16 @@ def test_a_build_is_a_job_that_runs_once_in_the_developers_cloud() -> None:
         "freehold/micros": '["web"]',
         "freehold/output-limit-mib": "100",
     }
+
+
+def test_a_build_is_told_how_to_reach_registries_and_whom_to_trust() -> None:
+    cell = replace(CELL, build_env={"HTTPS_PROXY": "http://10.0.0.1:3128"}, trusted="PEM")
+    more = {"name": "HTTPS_PROXY", "value": "http://10.0.0.1:3128"}, {"name": "FREEHOLD_TRUSTED", "value": "PEM"}
+    usual, found = (
+        unstamped(build(BUILD, each, "t"))["Job", "b-job1"]["spec"]["template"]["spec"]["containers"][0]["env"]
+        for each in (CELL, cell)
+    )
+    assert [entry for entry in found if entry not in usual] == list(more)
 
 
 @pytest.mark.parametrize("version", ["1.28", "1.30", "1.32", "1.34", "1.36", "1.37"])

@@ -58,6 +58,15 @@ def test_apps_reach_the_gate_the_bundles_their_data_and_names_but_no_app() -> No
     assert not any(allowed("egress", APP, other, 8080) for other in (APP, NEIGHBOUR, BUILD, FALSE_GATE))
 
 
+def test_an_app_without_the_internet_reaches_all_else_that_apps_reach() -> None:
+    offline = Pod("app", APP.namespace, {"freehold/offline": "true"})
+    for address in ("93.184.216.34", "2606:2800:220:1::1"):
+        assert allowed("egress", APP, address, 443) and not allowed("egress", offline, address, 443)
+        assert not allowed("egress", offline, address, 443, "UDP")
+    assert all(allowed("egress", offline, other, port) for other, port in [(GATE, 443), (BUNDLES, 8009), (DATA, 8080)])
+    assert allowed("ingress", offline, GATE, 8080)
+
+
 def test_builds_reach_registries_and_bundles_but_neither_gate_nor_data() -> None:
     assert allowed("egress", BUILD, "93.184.216.34", 443)
     assert allowed("egress", BUILD, BUNDLES, 8009)

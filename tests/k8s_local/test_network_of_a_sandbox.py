@@ -70,16 +70,19 @@ def test_private_and_metadata_ranges_are_closed(inside: Ask) -> None:
     assert inside(rules) == [False] * 5
 
 
-def test_packets_to_private_ranges_do_not_leave_the_machine(inside: Ask, plan: NetworkPlan) -> None:
-    """A listener on an address of the 10/8 that is not the machine's own would answer if the rules let it through."""
-    namespace = f"t{plan.key}"
+@contextmanager
+def beyond(plan: NetworkPlan, network: str) -> Iterator[str]:
+    """A server on port 80 of an address that is not the machine's own, but one hop behind it; yields the address.
+
+    network: its first three numbers.
+    """
+    namespace, near, far = f"t{plan.key}", f"{network}.1", f"{network}.2"
     script = f"""
     ip netns add {namespace}; ip link add {namespace} type veth peer name eth0 netns {namespace}
-    ip address add 10.99.{int(plan.key[:2], 16)}.1/30 dev {namespace}; ip link set {namespace} up
-    ip -n {namespace} address add 10.99.{int(plan.key[:2], 16)}.2/30 dev eth0; ip -n {namespace} link set eth0 up
-    ip -n {namespace} route add default via 10.99.{int(plan.key[:2], 16)}.1
+    ip address add {near}/30 dev {namespace}; ip link set {namespace} up
+    ip -n {namespace} address add {far}/30 dev eth0; ip -n {namespace} link set eth0 up
+    ip -n {namespace} route add default via {near}
     """
-    far = f"10.99.{int(plan.key[:2], 16)}.2"
     serve = "import socket; s = socket.create_server(('0.0.0.0', 80)); print('up', flush=True)\nwhile True: s.accept()"
     subprocess.run(["/bin/sh", "-c", script], check=True)
     try:
@@ -88,10 +91,30 @@ def test_packets_to_private_ranges_do_not_leave_the_machine(inside: Ask, plan: N
             assert server.stdout is not None
             server.stdout.readline()
             socket.create_connection((far, 80), 2).close()  # from the machine itself it is reached
-            assert inside(f"connects('{far}', 80)") is False
+            yield far
             server.kill()
     finally:
         subprocess.run(["ip", "netns", "delete", namespace], check=False)
+
+
+def test_packets_to_private_ranges_do_not_leave_the_machine(inside: Ask, plan: NetworkPlan) -> None:
+    """A listener on an address of the 10/8 that is not the machine's own would answer if the rules let it through."""
+    with beyond(plan, f"10.99.{int(plan.key[:2], 16)}") as far:
+        assert inside(f"connects('{far}', 80)") is False
+
+
+def test_an_app_without_the_internet_reaches_the_gate_alone(tenant: Tenant, inside: Ask, plan: NetworkPlan) -> None:
+    offline = asker(tenant, tenant.instance(PROBE, micros=(replace(tenant.micro(), offline=True),)))
+    with beyond(plan, "203.0.113") as far, listener(plan.gate_address, 18000):
+        assert inside(f"connects('{far}', 80, 5)") is True
+        assert offline(f"connects('{far}', 80, 5)") is False
+        assert offline(f"connects('{plan.gate_address}', 18000)") is True
+        assert offline("connects('127.0.0.1', 18000)") is True
+        assert offline("socket.gethostbyname('notes-abc.apps.localhost')") == plan.gate_address
+    # It is told so at once, names included, and cannot ask a name server of its own choice either.
+    assert offline("socket.gethostbyname('example.org')").startswith("raised")
+    send = "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('203.0.113.9', 53))"
+    assert offline(send).startswith("raised PermissionError")
 
 
 def test_apps_that_bind_loopback_or_everything_are_both_reached(tenant: Tenant) -> None:

@@ -1,20 +1,15 @@
 """The main job with real pods: sign up, publish, install, use, remove, leave. One whole Freehold for all of it."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from k8s.testbed.place import here
 from tests.journey import raw
 from tests.journey.apps import CHATTY, CRASHES, RECORDER, STATIC
 from tests.journey.people import Person, sign_in
 from tests.journey.stack import client, discard, new_home, until
-from tests.kubernetes.whole import ClusterStack
-
-ON_TESTBED = Path(os.environ.get("KUBECONFIG", "")).resolve() == here().kubeconfig
+from tests.kubernetes.whole import ON_TESTBED, ClusterStack
 
 
 @pytest.fixture(scope="module")

@@ -144,6 +144,20 @@ def test_settings_can_be_filled_in_while_installing(ada: Person) -> None:
     assert Instance.objects.get().config == {"TOKEN": "s3cret"}
 
 
+def test_the_apps_page_says_what_it_may_call(ada: Person) -> None:
+    release = release_app(ada.user, "shop")
+    for egress, said in (
+        (None, "Any address on the Internet."),
+        ("internet", "Any address on the Internet."),
+        ("none", "it is closed to your copy"),
+        (["api.example.org"], "Other addresses are not closed to it."),
+    ):
+        micro = {**SPACEFILE["micros"][0], "egress": egress}  # type: ignore[index,dict-item]
+        Revision.objects.filter(pk=release.revision_id).update(spacefile={"v": 1, "micros": [micro]})
+        shown = words(ada.browser, "/apps/shop/")
+        assert said in shown and ("api.example.org" in shown) == isinstance(egress, list)
+
+
 def _second(release: Release) -> Release:
     return Release.objects.create(app=release.app, revision=release.revision, version="2", listed=False)
 

@@ -48,6 +48,8 @@ EXPECTED: dict[str, tuple[int | None, int, int, int]] = {
     "usage": (None, 200, 200, 200),
     "billing": (None, 200, 200, 200),
     "plan_change": (None, 200, 200, 200),
+    "checkout": (None, 405, 405, 405),
+    "portal": (None, 405, 405, 405),
     "collections": (None, 200, 200, 200),
     "collection": (None, 200, 404, 404),
     "collection_remove": (None, 200, 404, 404),

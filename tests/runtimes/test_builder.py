@@ -1,7 +1,10 @@
 """build.py on small real projects, with the registries that this machine uses."""
 
+import json
 import os
 from pathlib import Path
+
+import pytest
 
 from tests.runtimes.conftest import Build, Start
 
@@ -134,6 +137,77 @@ def test_a_frontend_without_serve_is_built_and_its_output_found(build: Build) ->
     built = build({"package.json": package}, {"name": "ui", "engine": "vue", "src": ""})
     assert built.status == 0, built.log
     assert (built.cwd("ui") / "index.html").read_text() == "built\n"
+
+
+def framework(script: str) -> dict[str, str]:
+    """What a framework leaves, without the framework."""
+    script += " && mkdir -p node_modules/x && touch node_modules/x/index.js"
+    return {"package.json": json.dumps({"name": "x", "scripts": {"build": script}}), "public/a.txt": "1", "secret": "x"}
+
+
+NEXT = "mkdir -p .next/static {0} && echo 1 > {0}/server.js && echo 2 > .next/static/b.js"
+
+
+def test_next_is_shipped_as_its_standalone_server_with_its_assets(build: Build) -> None:
+    built = build(framework(NEXT.format(".next/standalone")), {"name": "web", "engine": "next", "src": ""})
+    assert built.status == 0, built.log
+    assert built.micros["web"]["command"] == "node .next/standalone/server.js"
+    files = {path.relative_to(built.cwd("web")).as_posix() for path in built.cwd("web").rglob("*") if path.is_file()}
+    own = {f".next/standalone/{name}" for name in ("server.js", "public/a.txt", ".next/static/b.js")}
+    assert files == {*own, "package.json"}
+
+
+def test_include_says_what_ships_of_a_next_whose_server_brings_its_own_packages(build: Build) -> None:
+    micro = {"name": "web", "engine": "next", "src": "", "include": [".next/standalone", "public"]}
+    built = build(framework(NEXT.format(".next/standalone")), micro)
+    assert built.status == 0, built.log
+    assert {path.name for path in built.cwd("web").iterdir()} == {".next", "public"}
+
+
+def test_next_that_takes_the_project_for_a_workspace_is_found_below_its_own_name(build: Build) -> None:
+    files = {f"apps/web/{name}": text for name, text in framework(NEXT.format(".next/standalone/apps/web")).items()}
+    built = build(files, {"name": "web", "engine": "next", "src": "apps/web"})
+    assert built.status == 0, built.log
+    assert built.micros["web"]["command"] == "node .next/standalone/apps/web/server.js"
+    assert (built.cwd("web") / ".next/standalone/apps/web/public/a.txt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("engine", "left", "hint"),
+    [
+        ("next", ".next/server/app.js", "next.config must say output: 'standalone'"),
+        ("nuxt", ".output/public/index.html", "the preset node-server"),
+        ("svelte-kit", ".svelte-kit/output/x", "@sveltejs/adapter-node"),
+    ],
+)
+def test_a_framework_without_its_server_says_what_to_do(build: Build, engine: str, left: str, hint: str) -> None:
+    files = framework(f"mkdir -p $(dirname {left}) && touch {left}")
+    built = build(files, {"name": "web", "engine": engine, "src": ""})
+    assert built.status == 1
+    assert hint in built.last
+
+
+@pytest.mark.parametrize(
+    ("engine", "server", "needs_packages"),
+    [("nuxt", ".output/server/index.mjs", False), ("svelte-kit", "build/index.js", True)],
+)
+def test_other_frameworks_ship_what_their_server_needs(
+    build: Build, engine: str, server: str, needs_packages: bool
+) -> None:
+    files = framework(f"mkdir -p $(dirname {server}) && touch {server}")
+    built = build(files, {"name": "web", "engine": engine, "src": ""})
+    assert built.status == 0, built.log
+    assert built.micros["web"]["command"] == f"node {server}"
+    shipped = {path.name for path in built.cwd("web").iterdir()}
+    assert shipped == {server.split("/")[0], "package.json"} | ({"node_modules"} if needs_packages else set())
+
+
+def test_a_framework_that_is_started_otherwise_ships_everything(build: Build) -> None:
+    micro = {"name": "web", "engine": "next", "src": "", "run": "npx next start"}
+    built = build(framework("mkdir .next && touch .next/BUILD_ID"), micro)
+    assert built.status == 0, built.log
+    assert built.micros["web"]["command"] == "npx next start"
+    assert {path.name for path in built.cwd("web").iterdir()} >= {".next", "node_modules", "public", "secret"}
 
 
 def test_commands_run_in_order_in_the_micros_folder_with_shell_features(build: Build) -> None:

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import node_deps, python_deps
@@ -147,32 +147,46 @@ def _with_build_script(micro: Micro, folder: Path) -> Micro:
     return replace(micro, commands=("npm run build",)) if has_build and not micro.commands else micro
 
 
-def _framework(output: str, command: str, keep: tuple[str, ...]) -> Callable[[Workspace, Micro, Path], Entry]:
-    """A framework with a server of its own. output: what its build leaves. keep: what ships without include."""
+@dataclass(frozen=True)
+class _Framework:
+    """With a server of its own. server: what its build leaves, started by Node. ships: what of the folder that needs, where
+    the Spacefile says neither `run` nor `include`. lacking: what to do where a build leaves no such server."""
 
-    def build(work: Workspace, micro: Micro, folder: Path) -> Entry:
-        micro = _with_build_script(micro, folder)
-        node_deps.install(work, micro, folder)
-        run_commands(work, micro, folder, node_deps.command_environment(work, folder))
-        if not micro.run and not (folder / output).exists():
-            raise BuildFailed(f"[{micro.name}] the build left no {output}, which engine {micro.engine} starts")
-        if micro.engine == "next" and (folder / ".next/standalone").is_dir():
-            _complete_next(folder)
+    server: str
+    ships: tuple[str, ...]
+    lacking: str
+
+
+def _fullstack(work: Workspace, micro: Micro, folder: Path) -> Entry:
+    micro, framework = _with_build_script(micro, folder), _FRAMEWORKS[micro.engine]
+    node_deps.install(work, micro, folder)
+    run_commands(work, micro, folder, node_deps.command_environment(work, folder))
+    server = _next_server(work, folder) if micro.engine == "next" else framework.server
+    if not micro.run and not (folder / server).is_file():
+        raise BuildFailed(f"[{micro.name}] the build left no {framework.server}: {framework.lacking}")
+    needs_packages = bool(micro.run) or "node_modules" in framework.ships
+    if needs_packages:
         node_deps.prune(work, micro, folder)
-        say("Packing code", micro)
-        kept = tuple(name for name in keep if (folder / name).exists())
-        default = () if micro.run else kept
-        copy_included(work, replace(micro, include=micro.include or default), folder, keep=_KEPT_WITH_INCLUDE)
-        return _entry(micro, command=micro.run or command, notes=_node_notes(micro))
-
-    return build
+    say("Packing code", micro)
+    usual = () if micro.run else tuple(name for name in framework.ships if (folder / name).exists())
+    keep = _KEPT_WITH_INCLUDE if needs_packages else ()
+    copy_included(work, replace(micro, include=micro.include or usual), folder, keep=keep)
+    return _entry(micro, command=micro.run or f"node {server}", notes=_node_notes(micro))
 
 
-def _complete_next(folder: Path) -> None:
-    """Next leaves its assets beside the standalone server and expects whoever ships it to bring them together."""
-    for source, target in ((".next/static", ".next/standalone/.next/static"), ("public", ".next/standalone/public")):
-        if (folder / source).is_dir():
-            shutil.copytree(folder / source, folder / target, dirs_exist_ok=True)
+def _next_server(work: Workspace, folder: Path) -> str:
+    """Where Next left it: in folders of the project's own names where Next took the project's root for a workspace's.
+
+    Its assets lie beside the standalone server, and whoever ships it is expected to bring them together.
+    """
+    output = Path(".next/standalone")
+    if not (folder / output / "server.js").is_file():
+        output /= folder.relative_to(work.src)
+    if (folder / output / "server.js").is_file():
+        for source, target in ((".next/static", ".next/static"), ("public", "public")):
+            if (folder / source).is_dir():
+                shutil.copytree(folder / source, folder / output / target, dirs_exist_ok=True)
+    return f"{output}/server.js"
 
 
 def _custom(work: Workspace, micro: Micro, folder: Path) -> Entry:
@@ -184,11 +198,26 @@ def _custom(work: Workspace, micro: Micro, folder: Path) -> Entry:
     return _entry(micro, command=micro.run)
 
 
+_FRAMEWORKS = {
+    "next": _Framework(
+        ".next/standalone/server.js",
+        (".next/standalone", "package.json"),
+        "next.config must say output: 'standalone', or the Spacefile run",
+    ),
+    "nuxt": _Framework(
+        ".output/server/index.mjs",
+        (".output", "package.json"),
+        "Nuxt must build with the preset node-server, which is its own default",
+    ),
+    "svelte-kit": _Framework(
+        "build/index.js",
+        ("build", "package.json", "node_modules"),  # what is listed under dependencies is not in the bundle
+        "svelte.config.js must use @sveltejs/adapter-node",
+    ),
+}
 _BUILDERS: dict[str, Callable[[Workspace, Micro, Path], Entry]] = {
     "static": _static,
     **dict.fromkeys(("react", "vue", "svelte"), _frontend),
-    "next": _framework(".next/standalone/server.js", "node .next/standalone/server.js", (".next/standalone",)),
-    "nuxt": _framework(".output/server/index.mjs", "node .output/server/index.mjs", (".output",)),
-    "svelte-kit": _framework("build/index.js", "node build", ("build",)),
+    **dict.fromkeys(_FRAMEWORKS, _fullstack),
     "custom": _custom,
 }

@@ -36,14 +36,15 @@ def install(work: Workspace, micro: Micro, folder: Path) -> tuple[str, ...]:
         raise BuildFailed(f"[{micro.name}] requirements.txt could not be installed: {failure}")
     _settle_scripts(work.deps(micro) / "bin")
     (work.deps(micro) / ".lock").unlink(missing_ok=True)
+    _compile(work, work.deps(micro))
     kept.keep(work, key, work.deps(micro))
     return ()
 
 
 def _key(work: Workspace, micro: Micro, requirements: Path) -> str | None:
-    """None without a date: what is not pinned may be another version tomorrow."""
+    """None without a date: what is not pinned may be another version tomorrow. Bytecode names the micro's folder."""
     date = _date(work, micro)
-    return kept.key_of(("uv", sys.version, date), [requirements]) if date else None
+    return kept.key_of(("uv, compiled", sys.version, date, micro.name), [requirements]) if date else None
 
 
 def _date(work: Workspace, micro: Micro) -> str | None:
@@ -98,10 +99,15 @@ def _settle_scripts(folder: Path) -> None:
 
 
 def precompile(work: Workspace, micro: Micro) -> None:
+    """What is not compiled yet. Commands may have changed dependencies, whose bytecode would be believed unseen."""
+    _compile(work, work.app(micro), *((work.deps(micro),) if micro.commands else ()))
+
+
+def _compile(work: Workspace, *folders: Path) -> None:
     """Bytecode for everything, valid without looking at times: read-only files start fast, twice built are equal."""
     mode = ("--invalidation-mode", "unchecked-hash", "-s", str(work.out))
-    folders = (str(work.deps(micro)), str(work.app(micro)))
-    run((sys.executable, "-m", "compileall", "-qq", "-j", "2", *mode, *folders), work.out, {"PATH": "/usr/bin:/bin"})
+    command = (sys.executable, "-m", "compileall", "-qq", "-j", "2", *mode, *map(str, folders))
+    run(command, work.out, {"PATH": "/usr/bin:/bin"})
 
 
 def command_environment(work: Workspace, micro: Micro) -> Mapping[str, str]:

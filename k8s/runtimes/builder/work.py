@@ -102,6 +102,7 @@ def environment(work: Workspace, **extra: str) -> dict[str, str]:
         "npm_config_audit": "false",
         "npm_config_fund": "false",
         "npm_config_update_notifier": "false",
+        "npm_config_fetch_timeout": "120000",  # ms; npm would wait five minutes for a connection that went silent
         "UV_CACHE_DIR": str(work.cache / "uv"),
         "UV_NO_CONFIG": "1",
         "UV_PYTHON_DOWNLOADS": "never",

@@ -16,7 +16,13 @@ _HERE = Path(__file__).resolve().parent
 _RUNTIMES = _HERE.parent
 _PROJECT = _RUNTIMES.parent.parent
 # What the launcher shares with us: how bundles are unpacked and packed.
-_LIBRARY = ("k8s/__init__.py", "k8s/errors.py", "k8s/local/__init__.py", "k8s/local/artifacts.py")
+_LIBRARY = (
+    "k8s/__init__.py",
+    "k8s/errors.py",
+    "k8s/local/__init__.py",
+    "k8s/local/artifacts.py",
+    "k8s/local/deflating.py",
+)
 USER = 10001  # manifests run every container as this user; some programs fail for one without a name
 
 _CONTAINERFILE = """FROM debian:bookworm-slim

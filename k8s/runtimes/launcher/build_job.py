@@ -23,6 +23,7 @@ from k8s.local import artifacts  # noqa: E402
 
 from . import fetch  # noqa: E402
 from .keeping import Outcome, keep  # noqa: E402
+from .trust import trusting  # noqa: E402
 
 WORK = Path("/work")
 _BUILDER = ("/usr/bin/python3", "/opt/freehold/builder/build.py", "--uv", "/opt/freehold/bin/uv")
@@ -57,6 +58,7 @@ def _build(outcome: Outcome) -> str:
     """Why it failed, or nothing."""
     folders = [word for name in ("src", "out", "cache") for word in (f"--{name}", str(WORK / name))]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FREEHOLD_")}
+    environment |= trusting(os.environ.get("FREEHOLD_TRUSTED", ""), WORK)
     timeout_s = int(os.environ["FREEHOLD_BUILD_TIMEOUT_S"])
     argv = (*_BUILDER, *folders, "--plan", "/plan/plan.json")
     code = keep(argv, environment, outcome, timeout_s=timeout_s)

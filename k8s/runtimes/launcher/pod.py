@@ -22,10 +22,9 @@ from pathlib import Path  # noqa: E402
 from . import fetch, launch  # noqa: E402
 from .keeping import Outcome, keep  # noqa: E402
 from .relay import Listening  # noqa: E402
+from .trust import trusting  # noqa: E402
 
 BUNDLES = Path("/bundle")
-_PUBLIC = Path("/etc/ssl/certs/ca-certificates.crt")
-_TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE")
 DRAIN_S = 1.5  # other pods' proxies still send new connections for a moment after TERM
 
 
@@ -47,15 +46,6 @@ def main(arguments: list[str]) -> int:
         ("/bin/sh", "-c", launch.PATIENT + command), environment, outcome, on_wait=listening.look, drain_s=DRAIN_S
     )
     return outcome.end(_ending(code, outcome, listening), code)
-
-
-def trusting(certificates: str, folder: Path, public: Path = _PUBLIC) -> dict[str, str]:
-    """Variables by which every language finds one file with the public certificates and these; none without these."""
-    if not certificates:
-        return {}
-    file = folder / "trusted.pem"
-    file.write_text(f"{public.read_text() if public.exists() else ''}\n{certificates}")
-    return dict.fromkeys(_TRUST, str(file))
 
 
 def _ending(code: int, outcome: Outcome, listening: Listening) -> str:

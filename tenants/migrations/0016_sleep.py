@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("apps_catalog", "0006_media"),
-        ("tenants", "0009_transfers"),
+        ("tenants", "0015_data"),
     ]
 
     operations = [

@@ -1,0 +1,42 @@
+"""Background work about money."""
+
+import logging
+
+from celery import shared_task
+
+from provider.billing import hearing, settling
+from provider.billing.port import BillingError, is_on
+
+log = logging.getLogger(__name__)
+
+
+@shared_task
+def settle_account(account_id: int) -> None:
+    if is_on():
+        _settle(account_id)
+
+
+@shared_task
+def settle() -> None:
+    """Once a minute: whatever is not settled. A payment provider that is away costs minutes."""
+    if is_on():
+        for account_id in settling.unsettled():
+            _settle(account_id)
+
+
+@shared_task
+def read_events() -> None:
+    """Once an hour: what was not delivered."""
+    if not is_on():
+        return
+    try:
+        hearing.read_list()
+    except BillingError as error:
+        log.warning("billing_events_not_read why=%s", error)
+
+
+def _settle(account_id: int) -> None:
+    try:
+        settling.settle(account_id)
+    except BillingError as error:
+        log.warning("billing_not_settled account=%s why=%s", account_id, error)
