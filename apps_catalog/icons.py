@@ -2,7 +2,7 @@
 
 import io
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from apps_catalog import pictures
 from apps_catalog.store import Store
@@ -26,3 +26,19 @@ def drawn(content: bytes) -> bytes:
 def keep(store: Store, content: bytes) -> str:
     """Put it into the store as it is shown; returns its digest. Raises pictures.InvalidPicture."""
     return store.put(io.BytesIO(drawn(content)))[0]
+
+
+def scaled(content: bytes, side: int) -> bytes:
+    """One of ours (`keep`) as a PNG of another size. Raises pictures.InvalidPicture."""
+    image = pictures.decode(content, pictures.Bounds(4 * MAX_BYTES, MAX_PIXELS))
+    if image.size != (side, side):
+        image = image.resize((side, side), Image.Resampling.LANCZOS)
+    return pictures.encode(image, lossless=True)
+
+
+def lettered(title: str, colour: str, side: int) -> bytes:
+    """For an app without an icon: the first letter of its title in white on `colour` (#rrggbb), as a PNG."""
+    image = Image.new("RGB", (side, side), colour)
+    letter, font = title[:1].upper(), ImageFont.load_default(side * 0.5)
+    ImageDraw.Draw(image).text((side / 2, side / 2), letter, fill="white", font=font, anchor="mm")
+    return pictures.encode(image, lossless=True)

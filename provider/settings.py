@@ -45,6 +45,9 @@ DATA_SERVERS = bool(_data_host) or CLUSTER_URL.startswith("local://")
 DATA_PROGRAM = Path(env.text("FREEHOLD_DATA_PROGRAM", str(FREEHOLD_HOME / "data-program")))
 # Where the image of the provider has that artifact, for `manage.py prepare` to bring it into the store.
 DATA_PACKED = env.text("FREEHOLD_DATA_PACKED", "")
+# The gate's inner listener for scheduled actions, "unix:PATH" or "host:port"; and those of other cells, "name=host:port".
+ACTIONS_ADDR = env.text("FREEHOLD_ACTIONS_ADDR", f"unix:{FREEHOLD_RUN}/gate-actions.sock")
+OTHER_ACTIONS_ADDRS = dict(env.pairs("FREEHOLD_OTHER_ACTIONS_ADDRS"))
 STATIC_MICROS_ADDR = env.text("FREEHOLD_STATIC_ADDR", "127.0.0.1:8005")
 
 # --- secrets ---------------------------------------------------------------------------------------------------------
@@ -184,6 +187,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "tenants.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
+    "actions": {"task": "tenants.followups.run_actions", "schedule": 5.0, "options": {"expires": 5}},
     "tidy": {"task": "tenants.tasks.tidy", "schedule": 60.0, "options": {"expires": 60}},
     "settle-billing": {"task": "provider.billing.tasks.settle", "schedule": 60.0, "options": {"expires": 60}},
     "read-events": {"task": "provider.billing.tasks.read_events", "schedule": 3600.0, "options": {"expires": 3600}},

@@ -8,6 +8,8 @@ from django.shortcuts import get_object_or_404
 
 from apps_catalog.models import App, AppReport, Release, Review, Revision
 from tenants.models import (
+    Action,
+    ActionRun,
     ApiToken,
     AppKey,
     Cloud,
@@ -37,6 +39,16 @@ def instances_of(user: User) -> QuerySet[Instance]:
 def instance_for(user: User, instance_id: str) -> Instance:
     """One of theirs, removed ones too: what became of it is still theirs to know."""
     return get_object_or_404(_instances(user), pk=instance_id)
+
+
+def action_for(user: User, instance_id: str, key: str) -> Action:
+    """One of theirs, by what the Spacefile calls it."""
+    rows = Action.objects.filter(instance__cloud__owner=user).exclude(instance__state=InstanceState.REMOVED)
+    return get_object_or_404(rows.select_related("instance__app"), instance_id=instance_id, key=key)
+
+
+def action_run_for(user: User, instance_id: str, key: str, run_id: str) -> ActionRun:
+    return get_object_or_404(ActionRun, action=action_for(user, instance_id, key), pk=run_id)
 
 
 def app_key_for(user: User, instance_id: str, key_id: str) -> AppKey:

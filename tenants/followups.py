@@ -4,9 +4,13 @@ They are called by name (`tenants.tasks.enqueue_*`), since services stand betwee
 """
 
 import logging
+from functools import lru_cache
+from typing import Any
 
 from celery import shared_task
+from celery.signals import worker_shutting_down
 
+from tenants.reconcile.dispatch import LINGER_S, Dispatcher
 from tenants.services import automatic, builder, sleeping
 
 log = logging.getLogger(__name__)
@@ -42,3 +46,20 @@ def finish_drains() -> None:
 def look_for_sleepers() -> None:
     """Whatever nobody uses, over all cells at once."""
     sleeping.look_for_sleepers()
+
+
+@shared_task
+def run_actions() -> None:
+    """Begin with the scheduled actions that are due. Returns at once: they have threads of their own."""
+    dispatcher().look()
+
+
+@lru_cache(maxsize=1)
+def dispatcher() -> Dispatcher:
+    """This process's own."""
+    return Dispatcher(wake=sleeping.wake, linger_s=LINGER_S)
+
+
+@worker_shutting_down.connect
+def _end_runs(**_: Any) -> None:
+    dispatcher().stop()

@@ -8,7 +8,7 @@ from typing import Any
 
 from apps_catalog.models import Revision
 from tenants.addresses import url_of
-from tenants.models import Instance, Operation
+from tenants.models import ActionRun, Instance, Operation
 
 Document = dict[str, Any]
 
@@ -67,6 +67,22 @@ def instance_document(instance: Instance) -> Document:
         "update_error": instance.update_error or None,
         "created_at": moment(instance.created_at),
         "last_used_at": moment(instance.last_used_at),
+    }
+
+
+def run_document(run: ActionRun) -> Document:
+    """state: queued, running, or how it ended. due_at: the time that it was for."""
+    return {
+        "id": run.pk,
+        "trigger": run.trigger,
+        "state": run.result or ("running" if run.sent_at else "queued"),
+        "due_at": moment(run.due_at),
+        "started_at": moment(run.sent_at),
+        "finished_at": moment(run.finished_at),
+        "duration_ms": run.duration_ms,
+        "http_status": run.http_status,
+        "answer": run.answer,
+        "error": run.error or None,
     }
 
 

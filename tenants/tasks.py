@@ -131,6 +131,11 @@ def enqueue_spread(app_id: str) -> None:
     transaction.on_commit(partial(_follow, "spread", app_id))
 
 
+def enqueue_actions() -> None:
+    """A look at what is due now, since somebody asked for it."""
+    transaction.on_commit(partial(_follow, "run_actions"))
+
+
 def enqueue_drains() -> None:
     """Look soon what the gates have answered; the schedule looks every other second."""
     transaction.on_commit(partial(_follow, "finish_drains", countdown=0.3))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 _RATE = re.compile(r"([0-9]{1,6}) +(minutes?|hours?|days?)")
 _JAN_TO_DEC = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTHS = {name: number for number, name in enumerate(_JAN_TO_DEC, 1)}
+_DAYS_OF = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _DAYS = {name: number for number, name in enumerate(("sun", "mon", "tue", "wed", "thu", "fri", "sat"))}
 
 
@@ -61,6 +62,8 @@ def parse_interval(text: str) -> Rate | Cron:
     values = [_field(part, spec) for part, spec in zip(parts, _FIELDS, strict=True)]
     if parts[2] not in ("*", "?") and parts[4] not in ("*", "?"):
         raise ValueError("day of month and day of week must not both be restricted; one must be *")
+    if min(values[2]) > max(_DAYS_OF[month - 1] for month in values[3]):
+        raise ValueError("none of these months has such a day")
     return Cron(values[0], values[1], values[2], values[3], frozenset(day % 7 for day in values[4]))
 
 

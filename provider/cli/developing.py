@@ -58,8 +58,8 @@ def trigger(action: Action, directory: Dir = HERE, as_json: AsJson = False) -> N
     """Do a scheduled action now, in the micros that `freehold dev` runs."""
     with showing_failures(as_json) as screen:
         root = project.folder(directory)
-        name = _micro_of(checked(root), action)
-        url = f"http://127.0.0.1:{_port_of(root, name)}/__space/v0/actions"
+        name, path = _doer_of(checked(root), action)
+        url = f"http://127.0.0.1:{_port_of(root, name)}{path}"
         try:
             answer = httpx.post(url, json={"event": {"id": action, "trigger": "schedule"}}, timeout=30)
         except httpx.TransportError as error:
@@ -150,10 +150,12 @@ def _place(entry: Running) -> Place:
     return Place(entry.micro.name, entry.micro.mount, folder=entry.folder / (entry.micro.serve or "."))
 
 
-def _micro_of(spacefile: Spacefile, action: str) -> str:
+def _doer_of(spacefile: Spacefile, action: str) -> tuple[str, str]:
+    """The micro's name, and what is posted to."""
     for micro in spacefile.micros:
-        if any(known.id == action for known in micro.actions):
-            return micro.name
+        for known in micro.actions:
+            if known.id == action:
+                return micro.name, "/" + (known.path or "__space/v0/actions").lstrip("/")
     known_ids = ", ".join(known.id for micro in spacefile.micros for known in micro.actions) or "none"
     raise Failure(f"The Spacefile has no action {action!r}; there are: {known_ids}.", code="no_action", field="action")
 

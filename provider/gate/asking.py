@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from provider.gate import pages
 
 CALLBACK = "/__space/auth/callback"
+ASSETS = "/__space/v0/assets/"
 
 
 @dataclass(frozen=True)

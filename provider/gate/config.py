@@ -4,6 +4,7 @@ import hashlib
 import os
 import pwd
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 from k8s.naming import FORMER_DATA_HOSTS
 from provider.gate import errors, limits, pages
 from provider.gate.limits import Limits
+from tenants.action_token import action_token
 
 HERE = Path(__file__).resolve().parent
 # Filled by the agent over the control socket. Empty at every start, so a gate without an agent knows no host and no key.
@@ -51,6 +53,8 @@ class GateConfig:
     static: str
     secret: str
     body_limit_bytes: int
+    actions: str
+    action_limit_s: int = 20
     console_rate: int = 5_000
     ask_rate: int = 3_000
     host_rate: int = 500_000
@@ -86,10 +90,11 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> GateConfig:
     """The names are those of provider/settings.py and of the supervisor. Raises KeyError naming what must be set."""
     home = Path(environ["FREEHOLD_HOME"])
     certificate = Path(environ.get("FREEHOLD_CERTIFICATE") or home / "gate.pem")
+    run = Path(environ.get("FREEHOLD_RUN") or home / "run")
     console = environ.get("FREEHOLD_CONSOLE_URL", "http://freehold.localhost:8000")
     return GateConfig(
         home=home,
-        run=Path(environ.get("FREEHOLD_RUN") or home / "run"),
+        run=run,
         addresses=tuple(environ.get("FREEHOLD_GATE_BIND", "127.0.0.1").split(",")),
         bridge=environ.get("FREEHOLD_GATE_BRIDGE", ""),
         port=int(environ.get("FREEHOLD_PORT", "8000")),
@@ -103,6 +108,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> GateConfig:
         secret=environ["FREEHOLD_GATE_SECRET"],
         # A bundle and what a multipart form adds to it.
         body_limit_bytes=(int(environ.get("FREEHOLD_BUNDLE_LIMIT_MIB", "250")) + 1) * 1024 * 1024,
+        actions=environ.get("FREEHOLD_ACTIONS_ADDR") or f"unix:{run}/gate-actions.sock",
         console_rate=int(environ.get("FREEHOLD_GATE_CONSOLE_RATE", "5000")),
         ask_rate=int(environ.get("FREEHOLD_GATE_ASK_RATE", "3000")),
         client_connections=int(environ.get("FREEHOLD_GATE_CLIENT_CONNECTIONS", "2000")),
@@ -115,6 +121,7 @@ def render(config: GateConfig) -> str:
     """The text of haproxy.cfg."""
     paths = {"maps": config.folder, "pages": config.folder, "lua_file": HERE / "decide.lua"}
     paths |= {"data_lua_file": HERE / "data.lua", "hold_lua_file": HERE / "hold.lua"}
+    paths |= {"actions_lua_file": HERE / "actions.lua"}
     paths |= {"public_lua_file": HERE / "public.lua"}
     values = vars(config) | paths | {"control_socket": config.control_socket, "inner_socket": config.inner_socket}
     values |= {"privileges": _privileges(), "data_hosts": " ".join(_data_hosts(config))}
@@ -127,8 +134,14 @@ def render(config: GateConfig) -> str:
     values["stream_rules"] = _fill("streams.cfg.template", values).rstrip()
     values["onward_rules"] = _fill("onward.cfg.template", values).rstrip()
     values["limited"] = _fill("limited.cfg.template", values).rstrip()
+    values["asset_rules"] = _fill("assets.cfg.template", values).rstrip()
     values["instance_rules"] = _fill("instances.cfg.template", values).rstrip()
     values["data_rules"] = _fill("data.cfg.template", values).rstrip()
+    token = action_token(config.secret)
+    values |= {"actions_token_sha256": hashlib.sha256(token.encode()).hexdigest(), "gate_name": secrets.token_hex(8)}
+    unix = config.actions.startswith("unix:")
+    values |= {"actions_bind": f"unix@{config.actions.removeprefix('unix:')} mode 600" if unix else config.actions}
+    values["action_rules"] = _fill("actions.cfg.template", values).rstrip()
     values["metrics_bind"] = f"bind {config.metrics}" if config.metrics else ""
     values["frontends"] = _frontends(config, values)
     return _fill("haproxy.cfg.template", values)

@@ -16,9 +16,9 @@ from provider.gate.proxy import Proxy
 
 TABLE = "per_instance"
 SEEN_EVERY_S = 20.0
-USE_EVERY_S = 10.0
+USE_EVERY_S = 15.0
 # Of what is used all the time a row is written this rarely.
-_NOTED_EVERY_S = 20.0
+_NOTED_EVERY_S = 30.0
 
 _SEEN = """
 INSERT INTO tenants_gate (id, cell_id, seen_at) VALUES (%s, %s, now())

@@ -3,6 +3,7 @@
 Kept maps are compared with what they should be, not remembered: a proxy that was restarted has empty ones.
 """
 
+import re
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +15,8 @@ CHUNK_BYTES = 12_000
 TIMEOUT_S = 5.0
 # As haproxy.cfg.template says of the table per_instance.
 EXPIRE_MS = 24 * 3600 * 1000
+# `0x…: key=… use=0 exp=86399000 conn_cur=0 http_req_cnt=1 …`
+_ENTRY = re.compile(r"^0x\w+: key=(\S+) .*?\bexp=(\d+) .*?\bconn_cur=(\d+)", re.MULTILINE)
 
 
 class ProxyUnavailable(Exception):
@@ -91,7 +94,11 @@ class Proxy:
             return []  # never asked for, or not for a day
         if not answer.startswith("# table"):
             raise ProxyUnavailable(" ".join(answer.split())[:200] or "no answer about a table")
-        return [_counted(line, now) for line in answer.splitlines() if line.startswith("0x")]
+        # An entry expires so long after its last touch.
+        return [
+            Counted(found[1], int(found[3]), now - (EXPIRE_MS - int(found[2])) / 1000)
+            for found in _ENTRY.finditer(answer)
+        ]
 
     def _map(self, name: str) -> Path:
         return self.folder / f"{name}.map"
@@ -115,13 +122,6 @@ class Proxy:
 def _received(connection: socket.socket) -> Iterator[bytes]:
     while data := connection.recv(1 << 18):
         yield data
-
-
-def _counted(line: str, now: float) -> Counted:
-    """`0x…: key=… use=0 exp=86399000 http_req_cnt=1 …`; an entry expires so long after its last touch."""
-    values = dict(word.split("=", 1) for word in line.split()[1:] if "=" in word)
-    age_s = (EXPIRE_MS - int(values["exp"])) / 1000
-    return Counted(values["key"], int(values["conn_cur"]), now - age_s)
 
 
 def _three(line: str) -> tuple[str, str, str]:

@@ -2,6 +2,10 @@
 
 from django.urls import path
 
-from provider.gate import signin
+from provider.gate import assets, signin
 
-urlpatterns = [path("enter", signin.enter, name="gate-enter")]
+urlpatterns = [
+    path("enter", signin.enter, name="gate-enter"),
+    path("assets/<str:instance_id>/manifest.json", assets.manifest),
+    path("assets/<str:instance_id>/icon-pwa", assets.icon),
+]

@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps_catalog.public_routes import canonical_path, matches_public
 from provider.gate import pages, signin, waking
 from provider.gate.appsession import AppSession, cookie_name, parse_keys, verify
-from provider.gate.asking import CALLBACK, Answer, Ask, say, set_cookie, sha256
+from provider.gate.asking import ASSETS, CALLBACK, Answer, Ask, say, set_cookie, sha256
 from provider.gate.feed import upstream_of
 from provider.gate.routing import split
 from provider.gate.warm import WARM
@@ -61,6 +61,8 @@ def decide(ask: Ask) -> Answer:
     if len(ask.cookies(cookie_name(ask.scheme))) > 1:
         return _tidy(ask)
     session, route = _session(ask, instance), _route(ask, instance)
+    if ask.path.startswith(ASSETS) and session is not None:
+        return Answer(204, (("x-gate-upstream", "assets"),))  # the proxy knows where to
     own = _is_own_key(ask, instance)
     if session is None and not _is_public(route) and not own and not _is_keyed(ask, instance, route):
         return refuse(ask)

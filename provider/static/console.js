@@ -16,6 +16,18 @@
     });
   }
   setInterval(tick, 1000);
+
+  // Moments are written in UTC; what one's own clock shows then is said beside them.
+  function localise() {
+    document.querySelectorAll("time[data-local]").forEach(function (element) {
+      const moment = new Date(element.getAttribute("datetime"));
+      if (moment.getTimezoneOffset() !== 0) {
+        element.title = moment.toLocaleString([], { dateStyle: "medium", timeStyle: "short" }) + " where you are";
+      }
+    });
+  }
+  localise();
+  document.addEventListener("htmx:sseMessage", localise);
   document.addEventListener("htmx:sseMessage", tick);
 
   document.addEventListener("click", function (event) {

@@ -4,6 +4,7 @@ from django.urls import path
 
 from tenants.api import (
     accounts,
+    actions,
     catalog,
     clouds,
     collections,
@@ -42,6 +43,12 @@ urlpatterns = [
     path("instances/<slug:instance_id>/config/", updates.Config.as_view()),
     path("instances/<slug:instance_id>/update/", updates.Update.as_view()),
     path("instances/<slug:instance_id>/rollback/", updates.Rollback.as_view()),
+    path("instances/<slug:instance_id>/actions/", actions.Actions.as_view()),
+    # An app may call its actions anything, so that even a slash is part of an id.
+    path("instances/<slug:instance_id>/actions/<path:action_id>/run/", actions.RunNow.as_view()),
+    path("instances/<slug:instance_id>/actions/<path:action_id>/runs/", actions.Runs.as_view()),
+    path("instances/<slug:instance_id>/actions/<path:action_id>/runs/<slug:run_id>/", actions.OneRun.as_view()),
+    path("instances/<slug:instance_id>/actions/<path:action_id>/", actions.OneAction.as_view()),
     path("instances/<slug:instance_id>/keys/", sharing.AppKeys.as_view()),
     path("instances/<slug:instance_id>/keys/renew/", sharing.RenewOwnKey.as_view()),
     path("instances/<slug:instance_id>/keys/<slug:key_id>/", sharing.OneAppKey.as_view()),

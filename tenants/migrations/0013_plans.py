@@ -25,7 +25,7 @@ def keep_what_operators_set(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tenants", "0011_keys"),
+        ("tenants", "0012_schedules"),
     ]
 
     operations = [

@@ -107,12 +107,6 @@ class Migration(migrations.Migration):
                 ],
             ),
         ),
-        migrations.AddIndex(
-            model_name="instance",
-            index=models.Index(
-                condition=models.Q(("state", "running")), fields=["last_used_at"], name="instance_awake"
-            ),
-        ),
         migrations.AddField(
             model_name="drain",
             name="operation",

@@ -1,4 +1,5 @@
 from tenants.models.access import ApiToken, IdempotencyRecord
+from tenants.models.actions import Action, ActionRun, RunResult, RunTrigger
 from tenants.models.billing import BillingAccount, EventCursor, PaymentEvent, PlanPrice
 from tenants.models.clouds import Cell, Cloud, Installation
 from tenants.models.data import Collection, DataKey, DataServer
@@ -15,6 +16,8 @@ from tenants.models.usage import BUILDS, MeterReading, UsageCount, UsageEvent, U
 __all__ = [
     "BUILDS",
     "HOLDING_COMPUTE",
+    "Action",
+    "ActionRun",
     "Allowance",
     "ApiToken",
     "AppKey",
@@ -52,6 +55,8 @@ __all__ = [
     "RateClass",
     "RetiredHandle",
     "RevokedSession",
+    "RunResult",
+    "RunTrigger",
     "Share",
     "SignInCode",
     "UsageCount",

@@ -107,8 +107,6 @@ class Instance(models.Model):
             ),
             # The sweep: instances that the cluster refused, when it is time to ask again.
             models.Index(fields=["retry_at"], name="instance_refused", condition=models.Q(retry_at__isnull=False)),
-            # Who may have been idle for long enough.
-            models.Index(fields=["last_used_at"], name="instance_awake", condition=models.Q(state="running")),
             # Automatic updates: who is to be brought to an app's newest release.
             models.Index(fields=["app"], name="instance_auto_update", condition=models.Q(auto_update=True)),
         ]

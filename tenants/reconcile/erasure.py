@@ -75,6 +75,7 @@ def _forget_instances(cloud: Cloud) -> None:
         for operation in instance.operations.filter(state__in=steps.OPEN):
             steps.succeed(operation)
         instance.micros.all().delete()
+        instance.actions.all().delete()
         feed.changed(instance.pk)
     AppKey.objects.filter(instance__cloud=cloud).delete()
     Share.objects.filter(instance__cloud=cloud).delete()

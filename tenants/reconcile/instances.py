@@ -17,7 +17,7 @@ from k8s.specs import InstanceSpec, InstanceStatus, MicroPhase
 from tenants import feed, steps
 from tenants.live import announce
 from tenants.models import Instance, Operation, OperationKind, Wanted
-from tenants.reconcile import again, cluster, halting, migrations, versions
+from tenants.reconcile import actions, again, cluster, halting, migrations, versions
 from tenants.reconcile.advisory import held
 from tenants.reconcile.specs import cloud_spec, instance_spec
 from tenants.states import CloudState, InstanceState, move
@@ -176,7 +176,7 @@ def _settle(instance: Instance, operation: Operation | None, status: InstanceSta
     if status.failed and row.reverts and row.wanted == Wanted.RUNNING:
         _go_back(row, operation, *_complaint(status))
         return True
-    differs = status.ready and row.observed_generation != row.generation and versions.bring_rows_up(row)
+    differs = status.ready and row.observed_generation != row.generation and _bring_rows_up(row)
     differs |= _write_micros(row, status)
     if status.failed:
         differs |= _fail(row, operation, *_complaint(status))
@@ -186,6 +186,12 @@ def _settle(instance: Instance, operation: Operation | None, status: InstanceSta
         feed.changed(row.pk)
         announce(row.cloud_id, row.pk)
     return False
+
+
+def _bring_rows_up(row: Instance) -> bool:
+    """What the version that runs now says of micros and of schedules."""
+    differs = versions.bring_rows_up(row)
+    return actions.align(row, timezone.now()) or differs
 
 
 def _locked(instance_id: str) -> Instance:
@@ -275,6 +281,7 @@ def _forget(instance: Instance, operation: Operation | None) -> None:
     if row.state == InstanceState.REMOVING:
         move(row, InstanceState.REMOVED, removed_at=timezone.now(), observed_generation=row.generation)
     row.micros.all().delete()
+    row.actions.all().delete()
     steps.succeed(operation)
     feed.changed(row.pk)
     announce(row.cloud_id, row.pk)

@@ -16,7 +16,7 @@ from tenants.addresses import alias_from, check_alias, new_host
 from tenants.errors import Conflict, Refused
 from tenants.live import announce
 from tenants.models import Cloud, Drain, Instance, InstanceMicro, Operation, OperationKind, Quota, User, Wanted
-from tenants.reconcile import versions
+from tenants.reconcile import actions, versions
 from tenants.services import data_sleep, quota
 from tenants.services.collections import give_collection, kept_collection, take_collection
 from tenants.services.images import require_runnable
@@ -297,6 +297,7 @@ def write_instance(
     instance = _insert(cloud, revision, alias, {"migration": versions.migration_for(blueprint), **row})
     give_collection(cloud, instance, collection_id)
     InstanceMicro.objects.bulk_create(versions.micro_rows(instance, revision, blueprint))
+    actions.align(instance, timezone.now())
     return instance
 
 

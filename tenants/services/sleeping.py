@@ -404,5 +404,5 @@ def _rise(locked: Instance, actor: User | None) -> None:
         log_tail="",
     )
     locked.micros.filter(kind="process").update(phase="pending", upstream="", candidate="")
+    moved(locked)  # first in the queue
     data_sleep.rouse(locked.cloud_id)
-    moved(locked)

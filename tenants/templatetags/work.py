@@ -10,7 +10,8 @@ from django.utils.safestring import SafeString, mark_safe
 
 from apps_catalog import discovery
 from tenants import addresses
-from tenants.models import Instance, Operation
+from tenants.models import ActionRun, Instance, Operation
+from tenants.representation import run_document
 
 register = template.Library()
 
@@ -27,7 +28,7 @@ _BUSY = {
     "pending",
     "starting",
 }
-_BAD = {"failed", "suspended"}
+_BAD = {"failed", "suspended", "lost"}
 _TITLES = {
     "create_cloud": "Creating your cloud",
     "close_cloud": "Closing your account",
@@ -76,6 +77,25 @@ def elapsed(start: datetime | None, end: datetime | None) -> SafeString | str:
     if end is not None:
         return format_html('<time datetime="{}">{}</time>', start.isoformat(), spell(end - start))
     return format_html('<time data-since="{}">{}</time>', start.isoformat(), spell(timezone.now() - start))
+
+
+@register.simple_tag
+def at(moment: datetime | None) -> SafeString | str:
+    """A moment in UTC, and said so; console.js adds what the person's own clock shows then."""
+    if moment is None:
+        return "–"
+    shown = moment.strftime("%-d %b, %H:%M")
+    return format_html('<time datetime="{}" data-local>{} UTC</time>', moment.isoformat(), shown)
+
+
+@register.filter
+def milliseconds(amount: int) -> str:
+    return spell(timedelta(milliseconds=amount))
+
+
+@register.filter
+def run_state(run: ActionRun) -> str:
+    return str(run_document(run)["state"])
 
 
 def spell(duration: timedelta) -> str:

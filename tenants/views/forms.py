@@ -1,6 +1,7 @@
 """Forms of the console's pages. What services check is left to them; here is only what a browser sends."""
 
 import uuid
+from calendar import day_name
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,11 +13,14 @@ from django.utils.html import escape
 
 from apps_catalog.models import Channel, Concern, Revision
 from tenants.models import Collection
+from tenants.services.actions import INTERVAL_LIMIT
 from tenants.services.configuration import Setting
 from tenants.services.idempotency import KEY_LIMIT
 from tenants.services.instances import VALUE_LIMIT
 from tenants.services.reports import TEXT_LIMIT
 from tenants.states import RevisionState
+
+WEEKDAYS = tuple((str(n % 7), name) for n, name in enumerate(day_name, 1))
 
 
 def new_key() -> str:
@@ -94,6 +98,81 @@ def _placeholder(setting: Setting) -> str:
     if setting.is_set:
         return "Set; leave empty to keep it"
     return "The app’s own value" if setting.has_default else "Not set"
+
+
+class IntervalForm(forms.Form):
+    """When an action is done, for people who know no cron: one of six ways, each with its own fields."""
+
+    way = forms.ChoiceField(
+        label="When",
+        choices=[
+            ("own", "as the app suggests"),
+            ("rate", "again and again: every so many minutes, hours or days"),
+            ("daily", "every day at a time"),
+            ("weekly", "every week, on a day and at a time"),
+            ("monthly", "every month, on a day and at a time"),
+            ("cron", "by five cron fields"),
+        ],
+    )
+    every = forms.IntegerField(label="Every", min_value=1, max_value=999_999, initial=1, required=False)
+    unit = forms.ChoiceField(
+        label="Unit",
+        choices=[("minute", "minutes"), ("hour", "hours"), ("day", "days")],
+        initial="hour",
+        required=False,
+    )
+    time = forms.TimeField(
+        label="Time of day",
+        required=False,
+        help_text="In UTC, which knows no summer time.",
+        widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
+    )
+    weekday = forms.ChoiceField(label="Day of the week", choices=WEEKDAYS, initial="1", required=False)
+    day = forms.IntegerField(label="Day of the month", min_value=1, max_value=31, initial=1, required=False)
+    interval = forms.CharField(
+        label="Cron fields",
+        required=False,
+        max_length=INTERVAL_LIMIT,
+        help_text="Minute, hour, day of month, month, day of week; such as 0/15 9-17 * * mon-fri.",
+    )
+
+    @classmethod
+    def of(cls, interval: str) -> "IntervalForm":
+        """Filled in as the interval is now."""
+        number, _, unit = interval.partition(" ")
+        unit = unit.strip().removesuffix("s")
+        if number.isdecimal() and unit in ("minute", "hour", "day"):
+            return cls(initial={"way": "rate", "every": int(number), "unit": unit})
+        return cls(initial={"way": "cron", "interval": interval})
+
+    def clean(self) -> dict[str, Any]:
+        """What the chosen way needs is there."""
+        found: dict[str, Any] = super().clean() or self.cleaned_data
+        for name in _NEEDED.get(found.get("way", ""), ()):
+            if found.get(name) in (None, "") and name not in self.errors:
+                self.add_error(name, "Fill this in.")
+        return found
+
+    def interval_chosen(self) -> str | None:
+        """Of a valid form; None: the app's own."""
+        data, way = self.cleaned_data, self.cleaned_data["way"]
+        if way == "rate":
+            return f"{data['every']} {data['unit']}{'' if data['every'] == 1 else 's'}"
+        if way == "cron":
+            return str(data["interval"])
+        if way == "own":
+            return None
+        day, weekday = {"daily": ("*", "*"), "weekly": ("*", data["weekday"]), "monthly": (data["day"], "*")}[way]
+        return f"{data['time'].minute} {data['time'].hour} {day} * {weekday}"
+
+
+_NEEDED = {
+    "rate": ("every", "unit"),
+    "daily": ("time",),
+    "weekly": ("time", "weekday"),
+    "monthly": ("time", "day"),
+    "cron": ("interval",),
+}
 
 
 class ReportForm(forms.Form):

@@ -8,6 +8,7 @@ from apps_catalog.models import Revision
 from tenants import access
 from tenants.models import Cloud, Event, Instance, Operation, OperationKind, User
 from tenants.services import quota, sleeping
+from tenants.services.actions import scheduled
 from tenants.states import InstanceState, RevisionState, WorkState
 
 Context = dict[str, Any]
@@ -65,8 +66,12 @@ def instance(user: User, instance_id: str) -> Context:
     """`operation` is the newest one while it is open, or as long as the instance suffers from its failure."""
     row = access.instance_for(user, instance_id)
     newest = row.operations.prefetch_related("steps").first()
-    operation = newest if newest is not None and _matters(newest, row) else None
-    return {"instance": row, "operation": operation, "never_sleeps": sleeping.never_sleeps(row)}
+    return {
+        "instance": row,
+        "operation": newest if newest is not None and _matters(newest, row) else None,
+        "never_sleeps": sleeping.never_sleeps(row),
+        "scheduled": scheduled(row),
+    }
 
 
 def _matters(operation: Operation, instance: Instance) -> bool:

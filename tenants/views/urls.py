@@ -5,6 +5,7 @@ from django.urls import path
 from apps_catalog.views import app_icon, app_media, catalog, developer, spacefile_schema
 from tenants.views import (
     account,
+    actions,
     apps,
     closing,
     clouds,
@@ -46,6 +47,9 @@ urlpatterns = [
     path("instances/<str:instance_id>/rollback/", versions.rollback, name="instance_rollback"),
     path("instances/<str:instance_id>/follow/", versions.follow, name="instance_follow"),
     path("instances/<str:instance_id>/settings/", versions.settings, name="instance_settings"),
+    path("instances/<str:instance_id>/actions/<path:key>/switch/", actions.switch, name="action_switch"),
+    path("instances/<str:instance_id>/actions/<path:key>/run/", actions.run, name="action_run"),
+    path("instances/<str:instance_id>/actions/<path:key>/", actions.action, name="action"),
     path("instances/<str:instance_id>/access/", sharing.access_page, name="instance_access"),
     path("instances/<str:instance_id>/access/people/", sharing.invite, name="instance_invite"),
     path("instances/<str:instance_id>/access/people/<str:share_id>/end/", sharing.end_share, name="share_end"),

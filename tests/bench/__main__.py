@@ -1,6 +1,6 @@
 """Clone what is committed, start it cold, start it warm, measure, stop.
 
-`publishing`, `gate`: only that, from this checkout. `cluster`: what clouds on a Kubernetes cost.
+`publishing`, `gate`, `sleeping`: only that, from this checkout. `cluster`: what clouds on a Kubernetes cost.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import data, installing, pages, publishing, start
+from tests.bench import data, installing, pages, publishing, sleeping, start
 from tests.bench.table import Figure, keep, show
 from tests.journey.people import Person
 from tests.journey.stack import SOURCE, Stack
@@ -23,7 +23,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="make bench", description="Measure a whole Freehold on this machine, or clouds on a Kubernetes."
     )
-    parser.add_argument("section", nargs="?", choices=["machine", "publishing", "cluster", "gate"], default="machine")
+    parser.add_argument(
+        "section", nargs="?", choices=["machine", "publishing", "cluster", "gate", "sleeping"], default="machine"
+    )
     parser.add_argument("--skip-cold", action="store_true", help="use this checkout's environment, not a fresh clone's")
     arguments = parser.parse_args()
     if arguments.section == "cluster":
@@ -34,6 +36,8 @@ def main() -> int:
         from tests.bench import gate  # starts stores of its own
 
         figures, result = gate.measure(), RESULT.with_name("bench-gate.json")
+    elif arguments.section == "sleeping":
+        figures, result = _sleeping(), RESULT.with_name("bench-sleeping.json")
     elif arguments.section == "publishing":
         figures, result = _publishing(), RESULT.with_name("bench-publishing.json")
     else:
@@ -54,6 +58,7 @@ def measure(*, with_cold: bool) -> list[Figure]:
         figures += installing.measure(someone)
         figures += publishing.measure(stack, someone)
         figures += pages.measure(stack, someone)
+        figures += sleeping.measure(someone)
     finally:
         stack.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -71,6 +76,18 @@ def _publishing() -> list[Figure]:
     finally:
         stack.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sleeping() -> list[Figure]:
+    folder = Path(tempfile.mkdtemp(prefix="freehold-bench-"))
+    stack = Stack(folder / "home")
+    try:
+        start.started(stack)
+        figures = sleeping.measure(Person(stack, "bench"))
+    finally:
+        stack.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+    return figures + sleeping.measure_idleness()
 
 
 def _clone(folder: Path) -> Path:

@@ -5,6 +5,7 @@ from django.db.models import Model
 
 from tenants import feed
 from tenants.models import Cloud, Collection, DataServer, Instance, InstanceMicro, User
+from tenants.states import CloudState
 from tests.gate.running import Gate, wait_until
 from tests.gate.tenancy import new_house
 
@@ -25,6 +26,7 @@ class Fleet:
             public_routes=["/open/*"],
         )
         cloud = self.house.instance.cloud
+        Cloud.objects.filter(pk=cloud.pk).update(state=CloudState.ACTIVE)  # else its data has no place in the maps
         self.data_server = DataServer.objects.create(cloud=cloud, upstream="127.0.0.1:9", observed_generation=1)
         self.collection = Collection.objects.create(
             cloud=cloud, instance=self.house.instance, project_id="p0", name="one", key_sha256="0" * 64
@@ -65,10 +67,10 @@ class Fleet:
         _copies(InstanceMicro, self.micro.pk, count, id="1000000 + n", instance_id=which)
         data = {"project_id": "'p' || lpad(n::text, 11, '0')", "key_sha256": "encode(sha256(n::text::bytea), 'hex')"}
         _copies(Collection, self.collection.pk, count, id="'k' || n", cloud_id=its_cloud, instance_id=which, **data)
+        before = self.gate.entry("state", "loaded")
         self.gate.stop("agent")
-        self.gate.start("agent")  # reads everything, as at any start
-        last = f"localhost-app-{count:08}.apps.localhost"
-        wait_until(lambda: "found=yes" in self._looked_up("hosts", last), "the proxy knows them all", 600)
+        self.gate.start("agent")  # reads everything, as at any start, and says when it is done
+        wait_until(lambda: self.gate.entry("state", "loaded") != before, "the proxy knows them all", 600)
 
 
 def _copies(model: type[Model], pk: object, count: int, **columns: str) -> None:

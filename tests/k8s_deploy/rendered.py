@@ -51,8 +51,9 @@ def service_variables() -> dict[str, str]:
     """What Kubernetes tells every pod of its namespace about Services; addresses invented."""
     found = {}
     for number, (name, service) in enumerate(sorted(of_kind("Service").items()), 1):
-        found[f"{name.upper()}_SERVICE_HOST"] = f"10.96.0.{number}"
-        found[f"{name.upper()}_SERVICE_PORT"] = str(service["spec"]["ports"][0]["port"])
+        variable = name.upper().replace("-", "_")
+        found[f"{variable}_SERVICE_HOST"] = f"10.96.0.{number}"
+        found[f"{variable}_SERVICE_PORT"] = str(service["spec"]["ports"][0]["port"])
     return found
 
 

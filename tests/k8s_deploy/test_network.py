@@ -27,6 +27,13 @@ def test_inside_of_the_provider_these_reach_each_other_and_no_others() -> None:
     }
 
 
+def test_scheduled_actions_come_to_the_gate_from_workers_alone() -> None:
+    clients = {**PROVIDER, **{role: Pod(role, IN_CLOUD) for role in ("app", "build", "data")}}
+    found = {name for name, pod in clients.items() if allowed(OURS, "ingress", PROVIDER["gate"], pod, 8010)}
+    assert found == {"worker"}
+    assert {name for name, pod in PROVIDER.items() if connects(OURS, pod, PROVIDER["gate"], 8010)} == {"worker"}
+
+
 def test_clouds_reach_the_gate_and_the_bundle_server_and_nothing_else_of_the_provider() -> None:
     found = {
         (role, server)
