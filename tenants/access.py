@@ -242,6 +242,6 @@ def _knows(user: User | None, app: App) -> bool:
 def _instances(user: User) -> QuerySet[Instance]:
     return (
         Instance.objects.filter(cloud__owner=user)
-        .select_related("app", "release", "revision", "cloud")
+        .select_related("app", "release", "revision", "cloud__plan")
         .prefetch_related("micros")
     )
