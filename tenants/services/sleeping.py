@@ -13,7 +13,7 @@ from django.db.models import DateTimeField, DurationField, Exists, ExpressionWra
 from django.db.models.functions import Coalesce, Greatest, Now
 from django.utils import timezone
 
-from tenants import feed, steps
+from tenants import feed, metering, steps
 from tenants.errors import Conflict, QuotaExceeded, Refused
 from tenants.live import announce
 from tenants.models import (
@@ -28,6 +28,7 @@ from tenants.models import (
     OperationKind,
     Override,
     Quota,
+    UsageEvent,
     User,
     Wanted,
 )
@@ -406,3 +407,4 @@ def _rise(locked: Instance, actor: User | None) -> None:
     locked.micros.filter(kind="process").update(phase="pending", upstream="", candidate="")
     moved(locked)  # first in the queue
     data_sleep.rouse(locked.cloud_id)
+    metering.count(locked.cloud_id, locked.pk, UsageEvent.WAKE)
