@@ -14,7 +14,7 @@ from django.db.models import DateTimeField, DurationField, Exists, ExpressionWra
 from django.db.models.functions import Coalesce, Greatest, Now
 from django.utils import timezone
 
-from tenants import feed, steps
+from tenants import feed, metering, steps
 from tenants.errors import Conflict, QuotaExceeded, Refused
 from tenants.live import announce
 from tenants.models import (
@@ -29,6 +29,7 @@ from tenants.models import (
     OperationKind,
     Override,
     Quota,
+    UsageEvent,
     User,
     Wanted,
 )
@@ -420,3 +421,4 @@ def _rise(locked: Instance, actor: User | None, at_once: Callable[[str], object]
         announce(locked.cloud_id, locked.pk)
         enqueue_instance(locked.pk, after_s=HINT_AFTER_S)
     data_sleep.rouse(locked.cloud_id)
+    metering.count(locked.cloud_id, locked.pk, UsageEvent.WAKE)

@@ -38,7 +38,7 @@ class Fleet:
         return {"Host": self.house.host, name: value}
 
     def anybody(self) -> dict[str, str]:
-        return {"Host": self.house.host}
+        return {"Host": self.house.host, "Accept": "application/json"}
 
     def move_to(self, upstream: str) -> None:
         """Committed, and until the proxy has it."""
