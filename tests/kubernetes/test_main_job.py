@@ -58,7 +58,7 @@ def test_signing_up_makes_a_namespace_with_all_that_holds_it(freehold: ClusterSt
     assert {kind: len(freehold.objects(kind, namespace)) for kind in kinds} == {
         "ResourceQuota": 3,
         "LimitRange": 1,
-        "NetworkPolicy": 4,
+        "NetworkPolicy": 5,
         "ServiceAccount": 2,
     }
 

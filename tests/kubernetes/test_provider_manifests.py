@@ -57,7 +57,7 @@ def test_a_pod_is_told_what_the_manifests_spell_together(lane: KubernetesLane, p
     container = next(one for _, _, one in every_container() if one["args"] == [process])
     told = _environment_in_a_pod(lane, f"tells-{process}", container)
     services = {
-        f"{one['metadata']['name'].upper()}_SERVICE_HOST": one["spec"]["clusterIP"]
+        f"{one['metadata']['name'].upper().replace('-', '_')}_SERVICE_HOST": one["spec"]["clusterIP"]
         for one in lane.api.items(path("Service", here), "")
     }
     expected = environment(container, secret, services)
