@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 MAPS = (
     *("hosts", "mounts", "upstreams", "waking", "classes", "revoked", "keys", "state"),
     *("data", "own", "sign", "fresh", "datakeys"),  # provider/gate/feed_data.py
-    *("appkeys", "calls", "guests", "public"),  # provider/gate/feed_access.py
+    *("appkeys", "guests", "public"),  # provider/gate/feed_access.py
     *("used", "streams"),  # filled by the proxy itself: keys that programs used and when, and whose each open stream is
 )
 # Where apps reach their data: by DETA_BASE_HOST, and by what the former platform called it.
