@@ -81,8 +81,7 @@ def with_own_keys(
             continue
         own = shortened(sha256(calls_key(root, cloud_id, instance_id, version).encode()).hexdigest())
         marked[instance_id] = frozenset(
-            (name, key, f"{value}/{own}" if name == "hosts" else value)
-            for name, key, value in placements[instance_id]
+            (name, key, f"{value}/{own}" if name == "hosts" else value) for name, key, value in placements[instance_id]
         )
     return marked
 
