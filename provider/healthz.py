@@ -64,7 +64,7 @@ def components() -> dict[str, Component]:
     return found
 
 
-def _remembered() -> dict[str, Component]:
+def remembered() -> dict[str, Component]:
     global _last
     with _lock:
         asked_at, found = _last
@@ -76,7 +76,7 @@ def _remembered() -> dict[str, Component]:
 
 @require_safe
 def healthz(_request: HttpRequest) -> JsonResponse:
-    found = _remembered()
+    found = remembered()
     well = all(component["state"] == "ok" for component in found.values())
     body: dict[str, Any] = {"status": "ok" if well else "degraded", "components": found}
     return JsonResponse(body, status=200 if well else 503, headers={"Cache-Control": "no-store"})

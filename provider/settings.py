@@ -30,6 +30,8 @@ CLUSTER_URL = env.text(
 OTHER_CELLS = dict(env.pairs("FREEHOLD_OTHER_CELLS"))
 # Whether micros may be OCI images. Pods of the console are told so, since they know no cluster.
 RUNS_IMAGES = env.boolean("FREEHOLD_RUNS_IMAGES", CLUSTER_URL.startswith("kubernetes://"))
+# Whether the process that decides may start what it wakes: in a cluster it has no right to, and a worker does.
+WAKES_AT_ONCE = env.boolean("FREEHOLD_WAKES_AT_ONCE", False)
 STORE_DIR = FREEHOLD_HOME / "store"
 # Where apps reach their data, without a scheme: the clients of the former platform insist on https.
 _data_host = env.text("FREEHOLD_DATA_HOST", "")

@@ -5,34 +5,17 @@ adds nothing, one that does not come is made up by the next, and a process that 
 """
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime, timedelta
 
 from django.db import connection, transaction
 from django.utils import timezone
 
+from tenants.metering_sql import LOCK, MEASURES, RECORD, Reading, parameters
 from tenants.models import Cloud, MeterReading, UsageCount, UsageEvent, UsageHour, UsageMonth
 
-MEASURES = ("cpu_us", "memory_byte_s", "storage_byte_s", "requests", "bytes_in", "bytes_out")
+__all__ = ["MEASURES", "Reading", "count", "forget", "month_of", "prune", "record"]
 KEEP_READINGS = timedelta(days=7)  # what was not read for so long is not there any more
 KEEP_HOURS = timedelta(days=70)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What a counter of `source` stands at. owner: id of an instance, data server or build.
-
-    cpu_us (microseconds), requests, bytes_in and bytes_out: since the source began. memory_bytes, storage_bytes: now.
-    """
-
-    source: str
-    owner: str
-    cpu_us: int = 0
-    memory_bytes: int = 0
-    storage_bytes: int = 0
-    requests: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
 
 
 def record(readings: Iterable[Reading], at: datetime | None = None) -> None:
@@ -40,14 +23,10 @@ def record(readings: Iterable[Reading], at: datetime | None = None) -> None:
 
     at: when they were read (default: now). A reading no later than the source's last one is one that came again.
     """
-    columns = list(zip(*map(astuple, readings), strict=True))
-    if not columns:
-        return
-    values = {field.name: list(column) for field, column in zip(fields(Reading), columns, strict=True)}
-    with transaction.atomic(), connection.cursor() as cursor:
-        # One writer at a time: two that read the same last value would both add what came after it.
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('freehold metering'))")
-        cursor.execute(_RECORD, {**values, "at": at or timezone.now()})
+    if given := parameters(readings, at or timezone.now()):
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(LOCK)
+            cursor.execute(RECORD, given)
 
 
 def count(cloud_id: str, subject: str, what: UsageEvent) -> None:
@@ -72,54 +51,6 @@ def forget(cloud: Cloud) -> None:
     for model in (UsageHour, UsageMonth, UsageCount):
         model.objects.filter(cloud=cloud).delete()
 
-
-_GREW = ", ".join(
-    f"CASE WHEN g.{name} >= coalesce(r.{name}, 0) THEN g.{name} - coalesce(r.{name}, 0) ELSE g.{name} END AS {name}"
-    for name in ("cpu_us", "requests", "bytes_in", "bytes_out")
-)
-_LASTED = ", ".join(
-    f"round(g.{name}s * coalesce(extract(epoch FROM %(at)s - r.at), 0))::bigint AS {name}_s"
-    for name in ("memory_byte", "storage_byte")
-)
-_MEASURES = ", ".join(MEASURES)
-_SUMS = ", ".join(f"sum({name}) AS {name}" for name in MEASURES)
-
-
-def _add_to(table: str, span: str) -> str:
-    added = ", ".join(f"{name} = t.{name} + EXCLUDED.{name}" for name in MEASURES)
-    return f"""
-        INSERT INTO {table} AS t (cloud_id, subject, since, {_MEASURES})
-        SELECT cloud_id, subject, date_trunc('{span}', %(at)s, 'UTC'), {_MEASURES} FROM total
-        ON CONFLICT (cloud_id, since, subject) DO UPDATE SET {added}"""  # noqa: S608 - made of constants
-
-
-_RECORD = f"""
-WITH given AS (
-    SELECT * FROM unnest(
-        %(source)s::text[], %(owner)s::text[], %(cpu_us)s::bigint[], %(memory_bytes)s::bigint[], %(storage_bytes)s::bigint[],
-        %(requests)s::bigint[], %(bytes_in)s::bigint[], %(bytes_out)s::bigint[]
-    ) AS g (source, owner, cpu_us, memory_bytes, storage_bytes, requests, bytes_in, bytes_out)
-), whose AS (
-    SELECT id AS owner, cloud_id, id AS subject FROM tenants_instance WHERE id = ANY(%(owner)s)
-    UNION ALL SELECT id, cloud_id, 'data' FROM tenants_dataserver WHERE id = ANY(%(owner)s)
-    UNION ALL SELECT r.id, c.id, 'builds' FROM apps_catalog_revision r JOIN apps_catalog_app a ON a.id = r.app_id
-        JOIN tenants_cloud c ON c.owner_id = a.developer_id WHERE r.id = ANY(%(owner)s)
-), grown AS (
-    SELECT g.source, w.cloud_id, w.subject, {_GREW}, {_LASTED}
-    FROM given g JOIN whose w USING (owner) LEFT JOIN tenants_meterreading r USING (source)
-    WHERE r.at IS NULL OR r.at < %(at)s
-), kept AS (
-    INSERT INTO tenants_meterreading AS t (source, at, cpu_us, requests, bytes_in, bytes_out)
-    SELECT source, %(at)s, g.cpu_us, g.requests, g.bytes_in, g.bytes_out FROM given g JOIN grown USING (source)
-    ON CONFLICT (source) DO UPDATE SET at = EXCLUDED.at, cpu_us = EXCLUDED.cpu_us, requests = EXCLUDED.requests,
-        bytes_in = EXCLUDED.bytes_in, bytes_out = EXCLUDED.bytes_out
-), total AS (
-    SELECT cloud_id, subject, {_SUMS} FROM grown GROUP BY cloud_id, subject
-    HAVING ({" + ".join(f"sum({name})" for name in MEASURES)}) > 0
-), hours AS ({_add_to("tenants_usagehour", "hour")}
-)
-{_add_to("tenants_usagemonth", "month")}
-"""  # noqa: S608 - made of constants
 
 _COUNT = """
 INSERT INTO tenants_usagecount AS t (cloud_id, since, subject, what, count) VALUES (%s, %s, %s, %s, 1)

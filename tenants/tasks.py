@@ -98,8 +98,8 @@ def enqueue_cloud(cloud_id: str) -> None:
     transaction.on_commit(partial(_send, reconcile_cloud, cloud_id))
 
 
-def enqueue_instance(instance_id: str) -> None:
-    transaction.on_commit(partial(_send, reconcile_instance, instance_id))
+def enqueue_instance(instance_id: str, *, after_s: float = 0.0) -> None:
+    transaction.on_commit(partial(_send, reconcile_instance, instance_id, after_s))
 
 
 def enqueue_data_server(server_id: str) -> None:
@@ -149,8 +149,8 @@ def _follow(name: str, *ids: str, countdown: float | None = None) -> None:
         log.warning("enqueue_failed task=%s id=%s error=%s", name, ids, error)
 
 
-def _send(task: "Task[Any, Any]", row_id: str) -> None:
+def _send(task: "Task[Any, Any]", row_id: str, after_s: float = 0.0) -> None:
     try:
-        task.apply_async((row_id,), retry=False)
+        task.apply_async((row_id,), retry=False, countdown=after_s)
     except (OperationalError, redis.RedisError) as error:
         log.warning("enqueue_failed task=%s id=%s error=%s", task.name, row_id, error)

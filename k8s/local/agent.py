@@ -42,6 +42,7 @@ class Agent:
     async def run(self, socket: Path) -> None:
         await asyncio.to_thread(self._fleet.clear_dead)
         self._fleet.look()
+        self._host.spares.fill()
         fleet = self._fleet
         verbs = control.Verbs(fleet.poke, fleet.everything, fleet.usage, fleet.samples, self._shut_down)
         server = await control.serve(socket, self._host, verbs)
@@ -69,6 +70,7 @@ class Agent:
 
     async def _shut_down(self) -> None:
         await self._fleet.close()
+        await self._host.spares.close()
         await asyncio.to_thread(clear_machine, self._node)
         self._closing.set()
 
@@ -117,7 +119,6 @@ def build_node(options: argparse.Namespace) -> Node:
     if not shutil.which("bwrap"):
         sys.exit("bubblewrap is missing: install it (Debian: apt-get install bubblewrap) and start again")
     plan, isolated = network_plan(home.root), os.geteuid() == 0
-    inside = _copy_programs(home)
     return Node(
         home=home,
         plan=plan,
@@ -125,24 +126,22 @@ def build_node(options: argparse.Namespace) -> Node:
         network=Network(plan, (options.gate_port, options.tls_port), tuple(options.allow_net)) if isolated else None,
         cgroups=Cgroups.find(plan.cgroup) if isolated else Cgroups(plan.cgroup, ()),
         console_host=options.console_host,
-        launcher=inside / "launcher",
-        builder=inside / "builder",
+        builder=_copy_builder(home),
         runtime=options.runtime,
         uv=options.uv,
         trusted=_trusted(home, options.ca_file),
     )
 
 
-def _copy_programs(home: NodeHome) -> Path:
-    """Our programs for the inside, readable by every cloud's user however private the checkout is."""
-    runtimes, inside = Path(__file__).resolve().parent.parent / "runtimes", home.root / "inside"
-    for name in ("launcher", "builder"):
-        (inside / name).mkdir(parents=True, exist_ok=True)
-        for source in (runtimes / name).glob("*.py"):
-            draft = inside / name / f".{source.name}"
-            draft.write_bytes(source.read_bytes())
-            draft.chmod(0o644)
-            draft.replace(inside / name / source.name)  # a sandbox may be starting from the old one
+def _copy_builder(home: NodeHome) -> Path:
+    """Our program for the inside of builds, readable by every cloud's user however private the checkout is."""
+    inside = home.root / "inside" / "builder"
+    inside.mkdir(parents=True, exist_ok=True)
+    for source in (Path(__file__).resolve().parent.parent / "runtimes" / "builder").glob("*.py"):
+        draft = inside / f".{source.name}"
+        draft.write_bytes(source.read_bytes())
+        draft.chmod(0o644)
+        draft.replace(inside / source.name)  # a sandbox may be starting from the old one
     return inside
 
 

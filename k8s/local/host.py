@@ -1,40 +1,18 @@
-"""What the parts of a running agent share: the node, addresses that are free, bundles being unpacked, who watches."""
+"""What the parts of a running agent share: the node, free addresses and networks, bundles being unpacked, who watches."""
 
 import asyncio
-import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
-from k8s.errors import Permanent
 from k8s.local import artifacts
 from k8s.local.egress import Proxy, Registries, find_registries
 from k8s.local.sandbox import Node, Record
+from k8s.local.slots import Slots
+from k8s.local.spares import Spares
 from k8s.specs import Change
 
 _BUILDS_AT_ONCE = 2
 _JOBS_AT_ONCE = 8  # beyond what runs anyway: each may take as much as the app that it belongs to
-
-
-class Slots:
-    """Numbers of addresses. They are given out in turn: one that was just freed may still be in somebody's map."""
-
-    def __init__(self, numbers: range, taken: Iterable[int]) -> None:
-        self._numbers = numbers
-        self._taken = set(taken)
-        self._next = secrets.randbelow(len(numbers))
-
-    def take(self) -> int:
-        """Raises Permanent when none is left."""
-        for step in range(len(self._numbers)):
-            number = self._numbers[(self._next + step) % len(self._numbers)]
-            if number not in self._taken:
-                self._next = (self._next + step + 1) % len(self._numbers)
-                self._taken.add(number)
-                return number
-        raise Permanent("this machine has no free address for another sandbox")
-
-    def free(self, number: int) -> None:
-        self._taken.discard(number)
 
 
 class Host:
@@ -49,6 +27,7 @@ class Host:
         else:
             ports = range(node.plan.last_port - node.plan.first_port + 1)
             self.app_slots = self.build_slots = Slots(ports, taken)
+        self.spares = Spares(node.network, self.app_slots)
         self.build_places = asyncio.Semaphore(_BUILDS_AT_ONCE)
         self.job_places = asyncio.Semaphore(_JOBS_AT_ONCE)
         self._proxy: asyncio.Task[Registries] | None = None

@@ -21,6 +21,7 @@ from k8s.specs import Change, InstanceSpec, InstanceStatus, MicroKind, MicroPhas
 
 _DRAIN_S = 3.0  # the old processes go on answering until the gate's maps have the new address
 _RETRY_S = 2.0
+_AT_ONCE_S = 0.05  # an unpacked bundle is found sooner
 
 
 def shape(spec: InstanceSpec) -> InstanceSpec:
@@ -135,6 +136,7 @@ class Instance:
             return await self._remove(document)
         await self._adopt(document.spec, cloud.uid)
         await self._converge(document.spec, cloud.uid)
+        await self._begin()
         self._publish(document.spec)
         return False
 
@@ -170,6 +172,12 @@ class Instance:
             await current.stop()
         else:
             current.generation = spec.generation
+
+    async def _begin(self) -> None:
+        """What starts at once is told at once with its address: whoever watches looks at one change, not at three."""
+        newest = self._incoming or self._serving
+        if newest and not newest.prepared.done():
+            await asyncio.wait({newest.prepared}, timeout=_AT_ONCE_S)
 
     async def _lie_down(self, spec: InstanceSpec) -> None:
         """Without waiting for processes that take their time to end: who wakes it meanwhile gets new ones beside them.

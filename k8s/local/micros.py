@@ -18,6 +18,7 @@ from k8s.local.logfiles import LogWriter
 from k8s.local.sandbox import Interior, Node, Record
 from k8s.local.sandbox_bwrap import TRUSTED, Mount
 from k8s.naming import FORMER_DATA_HOSTS
+from k8s.runtimes.launcher import launch
 from k8s.specs import PROBING, InstanceSpec, MicroPhase, MicroSpec
 
 GRACE_S = 10.0  # between asking and killing
@@ -100,15 +101,22 @@ class MicroRun:
         """One process from start to end; None when it was ended on request."""
         record, self._adopted = self._adopted, None
         adopted = record is not None
+        spare: int | None = None
         if record is None:
-            record = self._new_record()
+            # The network of one that reaches the gate alone has other rules.
+            spare = None if self._plan.micro.offline else self._host.spares.take()
+            record = self._new_record(spare)
             sandbox.prepare(self._host.node, record)
+            if spare is not None:
+                self._expect(record)  # refuses connections from now on, until the app accepts them
         writer = LogWriter(self._log_file())
         capture = Capture(self._host.node.home.sandbox(record.name), writer)
         try:
             if not adopted:
                 interior = self._interior(record)
-                record = await asyncio.to_thread(sandbox.start, self._host.node, record, interior)
+                record = await asyncio.to_thread(
+                    sandbox.start, self._host.node, record, interior, connected=spare is not None
+                )
             return await self._live(record, capture)
         except ClusterError as error:
             capture.note(str(error))
@@ -158,7 +166,8 @@ class MicroRun:
         return False
 
     def _expect(self, record: Record) -> None:
-        if not self._stop.is_set():
+        """Once there is a network: what is sent to an address that nothing has yet waits in vain for a second."""
+        if not self._stop.is_set() and self.candidate is None:
             self.candidate = self._address(record)
             self._changed()
 
@@ -258,7 +267,7 @@ class MicroRun:
         spec = self._plan.spec
         return self._host.node.home.micro_log(spec.cloud_id, spec.instance_id, self._plan.micro.name)
 
-    def _new_record(self) -> Record:
+    def _new_record(self, slot: int | None) -> Record:
         spec, micro = self._plan.spec, self._plan.micro.name
         return Record(
             name=f"{spec.instance_id}-{secrets.token_hex(4)}",
@@ -267,7 +276,7 @@ class MicroRun:
             owner=spec.instance_id,
             micro=micro,
             uid=self._plan.uid,
-            slot=self._host.app_slots.take(),
+            slot=self._host.app_slots.take() if slot is None else slot,
             spec=spec,
             restarts=self.restarts,
         )
@@ -278,15 +287,21 @@ class MicroRun:
 
 def interior(node: Node, plan: Plan, port: int) -> Interior:
     """The inside of a sandbox for the micro's command, or another command of the same micro."""
-    mounts = [Mount(plan.bundle, "/bundle"), Mount(node.launcher, "/opt/freehold/launcher")]
+    mounts = [Mount(plan.bundle, "/bundle")]
     if plan.volume and plan.spec.volume:
         mounts.append(Mount(plan.volume, plan.spec.volume.path, writable=True))
     brings_servers = node.runtime is not None and plan.micro.engine.startswith("python")
     if node.runtime and brings_servers:
         mounts.append(Mount(node.runtime, "/opt/freehold/python"))
+    options = {"--bundle": ["/bundle"], "--root": [plan.micro.root], "--port": [str(port)]}
+    options["--python-path"] = list(plan.micro.python_path)
+    if brings_servers:
+        options["--runtime"] = ["/opt/freehold/python"]
     return Interior(
-        program=_program(plan.micro, port, with_runtime=brings_servers),
-        env={**base_environment(), **plan.micro.env},
+        # What the launcher would do inside, for which it would first have to start.
+        program=("/usr/bin/setsid", "/bin/sh", "-c", launch.PATIENT + (plan.micro.command or "")),
+        folder=launch.under("/bundle", plan.micro.root),
+        env=launch.prepare({**base_environment(), **plan.micro.env}, options),
         mounts=tuple(mounts),
         limits=plan.micro.limits,
         uid=plan.uid,
@@ -311,13 +326,3 @@ def base_environment() -> dict[str, str]:
         "NODE_ENV": "production",
         **dict.fromkeys(trusted, TRUSTED),
     }
-
-
-def _program(micro: MicroSpec, port: int, *, with_runtime: bool) -> tuple[str, ...]:
-    words = ["/usr/bin/python3", "-I", "-S", "/opt/freehold/launcher/launch.py", "--exec"]
-    words += ["--root", micro.root, "--port", str(port)]
-    for path in micro.python_path:
-        words += ["--python-path", path]
-    if with_runtime:
-        words += ["--runtime", "/opt/freehold/python"]
-    return (*words, "--", micro.command or "")

@@ -39,7 +39,6 @@ class Node:
     network: Network | None
     cgroups: Cgroups
     console_host: str
-    launcher: Path
     builder: Path
     runtime: Path | None = None
     uv: Path | None = None
@@ -89,6 +88,7 @@ class Interior:
     offline: bool = False
     tmp_bytes: int = 512 * 1024 * 1024
     hostname: str = "app"
+    folder: str = "/"
 
 
 def upstream(node: Node, record: Record) -> tuple[str, int]:
@@ -112,10 +112,13 @@ def prepare(node: Node, record: Record) -> None:
         os.mkfifo(folder / stream, 0o600)
 
 
-def start(node: Node, record: Record, interior: Interior) -> Record:
-    """Start a prepared sandbox; returns the record with its processes. Raises Permanent when it cannot run here."""
+def start(node: Node, record: Record, interior: Interior, *, connected: bool = False) -> Record:
+    """Start a prepared sandbox; returns the record with its processes. Raises Permanent when it cannot run here.
+
+    connected: the network of its slot is there already.
+    """
     _write_pseudo_etc(node, record, interior)
-    if node.network:
+    if node.network and not connected:
         node.network.connect(record.slot, offline=interior.offline)
     procs = node.cgroups.create(record.cloud_id, record.name, interior.limits)
     starting = max(interior.limits.cpu_millis, _STARTING_CPU_MILLIS)
@@ -181,6 +184,7 @@ def _confine(node: Node, record: Record, interior: Interior, procs: list[Path]) 
         cgroup_files=tuple(procs),
         tmp_bytes=interior.tmp_bytes,
         hostname=interior.hostname,
+        folder=interior.folder,
     )
 
 

@@ -52,6 +52,7 @@ class Network:
         """Make the bridge and the machine's rules, or bring them up to date. Safe to repeat; open connections stay."""
         if not (Path("/sys/class/net") / self.plan.bridge).exists():
             _run("ip", "link", "add", self.plan.bridge, "type", "bridge")
+        _run("ip", "link", "set", self.plan.bridge, "address", _hardware_address(self.plan.bridge))
         gate = f"{self.plan.gate_address}/{self.plan.subnet.prefixlen}"
         _run("ip", "address", "replace", gate, "dev", self.plan.bridge)
         _run("ip", "link", "set", self.plan.bridge, "mtu", str(_default_mtu()), "up")
@@ -172,6 +173,12 @@ def _machine_networks(plan: NetworkPlan) -> list[str]:
     ]
     networks = {interface.network for interface in found} | {IPv4Network(interface.ip) for interface in found}
     return sorted(str(network) for network in networks if not network.overlaps(plan.subnet))
+
+
+def _hardware_address(link: str) -> str:
+    """What it has now; once it is set, it stays. Else a bridge takes another one as cables come and go, and whoever learnt
+    the last one a moment ago answers to that for seconds."""
+    return (Path("/sys/class/net") / link / "address").read_text().strip()
 
 
 def _default_mtu() -> int:

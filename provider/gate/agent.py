@@ -80,6 +80,7 @@ class Agent:
 
     def __post_init__(self) -> None:
         self._sleepers = Sleepers(self.config.proxy, self.config.gate, self.config.cell)
+        self._meter = usage.Meter(self.config.proxy, self.config.gate)
 
     def step(self) -> None:
         """Raises psycopg.Error or ProxyUnavailable; then nothing was confirmed, and the next call starts where needed."""
@@ -103,6 +104,7 @@ class Agent:
         if time.monotonic() - self.reported_at > usage.EVERY_S:
             self.reported_at = time.monotonic()
             usage.report(connection, self._proxy, began)
+        self._meter.read(connection)
 
     @property
     def _proxy(self) -> Proxy:

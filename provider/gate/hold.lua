@@ -5,6 +5,7 @@ freehold = freehold or {} -- shared with the files that are loaded after this on
 local maps = os.getenv("GATE_MAPS")
 local upstreams, waking = Map.new(maps .. "/upstreams.map", Map._str), Map.new(maps .. "/waking.map", Map._str)
 local limit, limit_of_one = 2000, 500 -- held requests, of all instances and of one; these counts are a thread's own
+local few, eager_ms = 50, 5 -- with more than so many on hold, looking so often would cost the others too much
 local quick_ms, slow_ms, quick_for_ms = 20, 100, 4000
 local holding, holding_of = 0, {}
 local tried = {} -- address → true while somebody tries it, else when it was last found to listen
@@ -40,6 +41,11 @@ local function arrived(place)
   return candidate and listens(candidate) and candidate
 end
 
+local function pause_ms(held_ms)
+  if held_ms >= quick_for_ms then return slow_ms end
+  return holding <= few and eager_ms or quick_ms
+end
+
 local function wait(txn, answer, ask)
   local place, began = txn:get_var("txn.place"), now_ms()
   while answer and answer.headers["x-gate-hold"] do
@@ -50,7 +56,7 @@ local function wait(txn, answer, ask)
         answer.status, answer.headers["x-gate-upstream"] = 204, { [0] = up }
         return answer
       end
-      core.msleep(now_ms() - began < quick_for_ms and quick_ms or slow_ms)
+      core.msleep(pause_ms(now_ms() - began))
     until now_ms() >= again_at
     answer = ask(txn, now_ms() - began)
   end

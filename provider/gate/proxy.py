@@ -18,6 +18,10 @@ EXPIRE_MS = 24 * 3600 * 1000
 # `0x…: key=… use=0 exp=86399000 conn_cur=0 http_req_cnt=1 …`
 _ENTRY = re.compile(r"^0x\w+: key=(\S+) .*?\bexp=(\d+) .*?\bconn_cur=(\d+)", re.MULTILINE)
 
+_METERED = re.compile(
+    r"^0x\w+: key=(\S+) .*?\bhttp_req_cnt=(\d+) .*?\bbytes_in_cnt=(\d+) bytes_out_cnt=(\d+)", re.MULTILINE
+)
+
 
 class ProxyUnavailable(Exception):
     """The proxy is not there, or refused a command."""
@@ -104,6 +108,11 @@ class Proxy:
             Counted(found[1], int(found[3]), now - (EXPIRE_MS - int(found[2])) / 1000)
             for found in _ENTRY.finditer(answer)
         ]
+
+    def metered(self, table: str) -> list[tuple[str, int, int, int]]:
+        """Of each key: requests, bytes in and bytes out since the proxy began, or since a day without any."""
+        answer = self._command(f"show table {table}")
+        return [(found[1], int(found[2]), int(found[3]), int(found[4])) for found in _METERED.finditer(answer)]
 
     def _map(self, name: str) -> Path:
         return self.folder / f"{name}.map"

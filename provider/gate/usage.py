@@ -1,15 +1,20 @@
-"""When programs last used their keys: the proxy notes it once a minute and key, the agent writes it down. No Django."""
+"""What the agent writes down of use, now and then: when programs last used their keys, and what went through. No Django."""
 
 import logging
+import time
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import psycopg
 
+from provider.gate.drains import TABLE
 from provider.gate.proxy import Proxy
+from tenants.metering_sql import LOCK, RECORD, Reading, parameters
 
 log = logging.getLogger("gate-agent")
 
 EVERY_S = 20.0
+METER_EVERY_S = 60.0
 _USED = """
 UPDATE tenants_appkey k SET last_used_at = used.at
 FROM unnest(%(keys)s::text[], %(moments)s::timestamptz[]) AS used(sha256, at)
@@ -34,3 +39,34 @@ def report(connection: psycopg.Connection, proxy: Proxy, now: float) -> None:
     for entry in entries:
         if int(entry.value) < int(now) // 60:  # else the next request would only put it there again
             proxy.drop("used", entry.key)
+
+
+@dataclass
+class Meter:
+    """gate: this gate's name. Counts are the proxy's own; what they grew by is worked out where they are written down."""
+
+    proxy: Proxy
+    gate: str
+    read_at: float = float("-inf")
+    known: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+
+    def read(self, connection: psycopg.Connection) -> None:
+        """Once a minute, of instances that had requests since; what fails comes next time. Raises ProxyUnavailable."""
+        if time.monotonic() - self.read_at < METER_EVERY_S:
+            return
+        self.read_at, at = time.monotonic(), datetime.now(UTC)
+        counts = {key: (requests, incoming, out) for key, requests, incoming, out in self.proxy.metered(TABLE)}
+        news = {key: found for key, found in counts.items() if self.known.get(key) != found}
+        readings = [
+            Reading(f"gate/{self.gate}/{key}", key, requests=requests, bytes_in=incoming, bytes_out=out)
+            for key, (requests, incoming, out) in news.items()
+        ]
+        try:
+            with connection.transaction():
+                connection.execute(LOCK)
+                if given := parameters(readings, at):
+                    connection.execute(RECORD, given)
+        except psycopg.Error as error:
+            log.warning("not_metered error=%s", " ".join(str(error).split()))
+            return
+        self.known = counts

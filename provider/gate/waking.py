@@ -1,17 +1,25 @@
 """What is told about an instance that does not answer yet, or not any more; and its waking, for whoever may enter."""
 
+import logging
+from concurrent.futures import ThreadPoolExecutor
+
 from django.conf import settings
+from django.db import close_old_connections
 
 from provider.gate import pages
 from provider.gate.asking import Answer, Ask, say
 from tenants.errors import Conflict, QuotaExceeded
 from tenants.models import Instance
+from tenants.reconcile import instances
 from tenants.services import sleeping
 from tenants.states import CloudState, InstanceState
+
+log = logging.getLogger(__name__)
 
 # A page that forwards itself is for a person who looks at a window; a program has nothing to do but wait, and what somebody
 # sends must not be lost. All in milliseconds, and less than the proxy waits for a client (timeout client).
 PAGE_AFTER_MS, LONGEST_MS, ASK_AGAIN_MS = 2_000, 30_000, 2_000
+_risers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="rise")
 _COMING = (InstanceState.INSTALLING, InstanceState.WAKING, InstanceState.UPDATING, InstanceState.RUNNING)
 
 
@@ -19,7 +27,24 @@ def awake(instance: Instance) -> InstanceState:
     """Whoever asked may enter: what it is about to be. Raises QuotaExceeded or Conflict where it cannot be woken."""
     state = InstanceState(instance.state)
     is_draining = state == InstanceState.RUNNING and getattr(instance, "is_draining", False)
-    return sleeping.wake(instance.pk) if state == InstanceState.ASLEEP or is_draining else state
+    if state != InstanceState.ASLEEP and not is_draining:
+        return state
+    return sleeping.wake(instance.pk, at_once=_begin if settings.WAKES_AT_ONCE else None)
+
+
+def _begin(instance_id: str) -> None:
+    """Beside the answer, which need not wait: the proxy holds the request, and looks where the instance will be."""
+    _risers.submit(_reconcile, instance_id)
+
+
+def _reconcile(instance_id: str) -> None:
+    close_old_connections()
+    try:
+        instances.reconcile(instance_id)
+    except Exception:  # the task and the sweep come to it as well
+        log.exception("not_reconciled_at_once instance=%s", instance_id)
+    finally:
+        close_old_connections()
 
 
 def not_open(ask: Ask, instance: Instance, state: InstanceState, *, known: bool, is_owner: bool) -> Answer:

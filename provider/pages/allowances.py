@@ -2,7 +2,6 @@
 
 from functools import partial
 
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -14,7 +13,7 @@ from provider.pages.plan_forms import GrantForm, PlanChoiceForm, shown
 from tenants import access
 from tenants.errors import Refused
 from tenants.models import Cloud, Plan, User
-from tenants.services import idempotency, overrides, plan_changes
+from tenants.services import desk, idempotency, overrides, plan_changes
 from tenants.services.quota import use_of
 from tenants.views.person import person, show, tell
 
@@ -29,9 +28,7 @@ def clouds(request: HttpRequest) -> HttpResponse:
     asked = request.GET.get("q", "").strip()[:100].replace("\x00", "")
     rows = Cloud.objects.select_related("owner", "plan").order_by("owner__handle")
     if asked:
-        rows = rows.filter(
-            Q(owner__handle__istartswith=asked) | Q(owner__email__istartswith=asked) | Q(namespace=asked)
-        )
+        rows = rows.filter(owner__in=desk.people(asked).order_by().values("pk"))
     else:
         rows = rows.filter(overrides__ended_at__isnull=True, overrides__isnull=False).distinct()
     return render(request, "tenants/operator_clouds.html", {"clouds": list(rows[:ROWS]), "asked": asked})

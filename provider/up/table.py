@@ -186,7 +186,7 @@ def _django(plan: Plan) -> tuple[Process, ...]:
         Process(
             name="live",
             argv=programs.live(LOOPBACK, ports.live),
-            env=env,
+            env=env | {"FREEHOLD_WAKES_AT_ONCE": "false" if plan.cluster else "true"},
             probe=probes.tcp(ports.live),
             after=data,
         ),

@@ -56,6 +56,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     REQUIRED_FIELDS: ClassVar[list[str]] = ["handle"]
 
     class Meta:
+        # The operator's list: the newest people.
+        indexes: ClassVar = [models.Index(fields=["-date_joined"], name="user_newest")]
         # One person per address and per handle, whatever the capitals.
         constraints: ClassVar = [
             models.UniqueConstraint(Lower("email"), name="user_email_once"),

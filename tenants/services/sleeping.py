@@ -5,15 +5,16 @@ is stopped only when each of them has answered that nothing is open. Whoever com
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import transaction
 from django.db.models import DateTimeField, DurationField, Exists, ExpressionWrapper, F, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce, Greatest, Now
 from django.utils import timezone
 
-from tenants import feed, steps
+from tenants import feed, metering, steps
 from tenants.errors import Conflict, QuotaExceeded, Refused
 from tenants.live import announce
 from tenants.models import (
@@ -28,13 +29,14 @@ from tenants.models import (
     OperationKind,
     Override,
     Quota,
+    UsageEvent,
     User,
     Wanted,
 )
 from tenants.services import data_sleep, quota
 from tenants.services.instances import lock, moved, require_still
 from tenants.states import CloudState, InstanceState, move
-from tenants.tasks import enqueue_drains
+from tenants.tasks import enqueue_drains, enqueue_instance
 
 log = logging.getLogger(__name__)
 
@@ -45,17 +47,24 @@ ASKED_DRAIN_TIME = timedelta(seconds=30)
 # A gate that was silent for so long is gone for good, with all that was open through it.
 GATE_FORGOTTEN_AFTER = timedelta(minutes=3)
 AT_ONCE = 500
+# A task that came sooner would only take the processor from what has begun already.
+HINT_AFTER_S = 1.0
 LONGEST_IDLE_S = 30 * 24 * 3600
 # Nobody is put to sleep for another one a moment after a request.
 ROOM_IDLE = timedelta(seconds=3)
 
 
-def wake(instance_id: str, *, actor: User | None = None) -> InstanceState:
+def wake(
+    instance_id: str, *, actor: User | None = None, at_once: Callable[[str], object] | None = None
+) -> InstanceState:
     """It is needed. Returns at once with the state that this led to; however many ask, it is started once.
 
     running or updating: it serves, also where it was about to fall asleep. waking: it comes up, by this call or by another.
     asleep: its cloud is full, and others that are idle are put to sleep for it: ask again in a moment. Any other state is
     left alone. Raises QuotaExceeded where nobody can make room, Conflict where the cloud is not active.
+
+    at_once: begins to reconcile it and returns; called with its id after the commit that wakes it, once. A task follows
+    anyway, for the case that this process dies.
     """
     if cancel_drain(instance_id):
         return InstanceState.RUNNING
@@ -70,7 +79,7 @@ def wake(instance_id: str, *, actor: User | None = None) -> InstanceState:
         cloud = quota.lock(row.cloud_id)
         locked = lock(row)
         if locked.state == InstanceState.ASLEEP and _has_room(cloud, locked):
-            _rise(locked, actor)
+            _rise(locked, actor, at_once)
     return InstanceState(locked.state)
 
 
@@ -121,7 +130,7 @@ def wake_now(actor: User, instance: Instance) -> Operation:
             steps.finish(operation, "room")
         elif _has_room(cloud, locked):
             steps.finish(operation, "room")
-            _rise(locked, actor)
+            _rise(locked, actor, None)
         else:
             steps.start(operation, "room", "Others that are idle are put to sleep.")
     return operation
@@ -392,7 +401,7 @@ def last_use(instance: Instance) -> datetime:
     return max(at for at in (instance.last_used_at, instance.awake_since, instance.created_at) if at is not None)
 
 
-def _rise(locked: Instance, actor: User | None) -> None:
+def _rise(locked: Instance, actor: User | None, at_once: Callable[[str], object] | None) -> None:
     move(
         locked,
         InstanceState.WAKING,
@@ -404,5 +413,12 @@ def _rise(locked: Instance, actor: User | None) -> None:
         log_tail="",
     )
     locked.micros.filter(kind="process").update(phase="pending", upstream="", candidate="")
-    moved(locked)  # first in the queue
+    if at_once is None:
+        moved(locked)  # first in the queue
+    else:
+        transaction.on_commit(partial(at_once, locked.pk), robust=True)  # before everything else that waits for it
+        feed.changed(locked.pk)
+        announce(locked.cloud_id, locked.pk)
+        enqueue_instance(locked.pk, after_s=HINT_AFTER_S)
     data_sleep.rouse(locked.cloud_id)
+    metering.count(locked.cloud_id, locked.pk, UsageEvent.WAKE)

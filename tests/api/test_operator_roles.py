@@ -23,6 +23,11 @@ WHY = {"reason": "They asked for it."}
 Act = Callable[[User], tuple[str, str, Any]]
 
 
+@pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("provider.pages.totals.REMEMBER_S", -1.0)
+
+
 def operator_of(cluster: MemoryCluster, role: str) -> User:
     user = active_person(cluster, role)
     user.is_staff, user.operator_role = True, role

@@ -68,11 +68,15 @@ def test_whatever_is_lost_private_stays_shut_and_all_heals_by_itself(freehold: S
     instance = owner.running(app)
     url, stranger = instance["url"], client()
 
-    def enters() -> bool:
+    def gets() -> int:
+        """What the owner gets, who is signed in; 0 for nothing in time."""
         try:
-            return owner.web.get(f"{url}seen", follow_redirects=False, timeout=5).status_code == 200
+            return owner.web.get(f"{url}seen", follow_redirects=False, timeout=5).status_code
         except httpx.TransportError:
-            return False
+            return 0
+
+    def enters() -> bool:
+        return gets() == 200
 
     def knocks() -> int:
         """What a stranger gets who asks for something private; 0 for nothing in time."""
@@ -84,7 +88,8 @@ def test_whatever_is_lost_private_stays_shut_and_all_heals_by_itself(freehold: S
     until(lambda: owner.web.get(f"{url}seen").status_code == 200, LIMIT_S, "the owner has signed in")
     for loss, goes_on in LOSSES:
         with loss(freehold):
-            assert enters(), f"{loss.__name__}: a session does not end with it"
+            # Never to the sign-in again. Without the database it may be a moment in which the agent has no word yet.
+            assert gets() in ((200,) if goes_on else (200, 502)), f"{loss.__name__}: a session does not end with it"
             assert knocks() in (0, *SHUT), loss.__name__
             if loss is postgres_hangs:
                 until(lambda: not enters(), SHUT_S, "cookies count no more where revocations cannot be heard of")

@@ -25,6 +25,11 @@ class Person:
 
 
 @pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("provider.pages.totals.REMEMBER_S", -1.0)
+
+
+@pytest.fixture(autouse=True)
 def plain_settings(settings: object) -> None:
     settings.ALLOWED_HOSTS = ["testserver"]  # type: ignore[attr-defined]
     settings.SIGNUP = "open"  # type: ignore[attr-defined]

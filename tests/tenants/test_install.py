@@ -9,6 +9,7 @@ from django.http import Http404
 
 from k8s.errors import Permanent, Temporary
 from k8s.specs import MicroPhase
+from tenants.data_secrets import calls_key
 from tenants.errors import QuotaExceeded, Refused
 from tenants.models import Event, GateChange, Instance, InstanceMicro, Operation
 from tenants.reconcile import instances as reconciler
@@ -75,6 +76,7 @@ def test_what_the_cluster_gets_is_what_rows_and_manifest_say(cluster: MemoryClus
         "DETA_SPACE_APP_MICRO_NAME": "main",
         "DETA_SPACE_APP_MICRO_TYPE": "primary",
         "DETA_PROJECT_KEY": derived_key(instance.collection),
+        "DETA_API_KEY": calls_key(settings.DATA_KEY, instance.cloud_id, instance.pk, 1),
         "DETA_BASE_HOST": settings.DATA_HOST,
         "DETA_DRIVE_HOST": settings.DATA_HOST,
     }
