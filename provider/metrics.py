@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import redis
@@ -154,13 +155,18 @@ def _of_redis() -> Iterator[Metric]:
     yield GaugeMetricFamily("freehold_queue_length", "Tasks that no worker has taken yet.", value=waiting)
 
 
+@cache
+def _answered(status: int) -> Counter:
+    return DECISIONS.labels(str(status))
+
+
 async def counted(endpoint: Any, scope: Any, receive: Any, send: Any) -> None:
     """The decision endpoint, and what it answered how soon."""
     began = time.perf_counter()
 
     async def sent(message: Any) -> None:
         if message["type"] == "http.response.start":
-            DECISIONS.labels(str(message["status"])).inc()
+            _answered(message["status"]).inc()
             DECISION_SECONDS.observe(time.perf_counter() - began)
         await send(message)
 

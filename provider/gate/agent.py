@@ -157,7 +157,8 @@ class Agent:
         self, connection: psycopg.Connection, placements: dict[str, feed.Placement], ids: list[str] | None
     ) -> dict[str, feed.Placement]:
         """Who may enter, and how often, stands with where it leads. What changed in between is read once more."""
-        access = feed_access.load(connection, self.config.cell, self.config.data_key, ids)
+        placements = feed_access.with_own_keys(connection, self.config.cell, self.config.data_key, ids, placements)
+        access = feed_access.load(connection, self.config.cell, ids)
         limits, none = feed_limits.load(connection, self.config.cell, ids), frozenset[tuple[str, str, str]]()
         return {key: entries | access.get(key, none) | limits.get(key, none) for key, entries in placements.items()}
 
@@ -165,15 +166,23 @@ class Agent:
         """Apply the difference. All that goes, goes first: a place may have passed from one instance to another."""
         nothing: feed.Placement = frozenset()
         for instance_id in ids:
+            kept = _hosts(now.get(instance_id, nothing))
             for name, key, _ in self.placements.get(instance_id, nothing) - now.get(instance_id, nothing):
-                self._proxy.drop(name, key)
+                if name != "hosts" or key not in kept:
+                    self._proxy.drop(name, key)
         for instance_id in ids:
+            known = _hosts(self.placements.get(instance_id, nothing))
             for name, key, value in now.get(instance_id, nothing) - self.placements.get(instance_id, nothing):
-                self._proxy.put(name, key, value)
+                # A host that stays is there all the time: without it, whoever asks is told that there is no such place.
+                (self._proxy.change if name == "hosts" and key in known else self._proxy.put)(name, key, value)
             if instance_id in now:
                 self.placements[instance_id] = now[instance_id]
             else:
                 self.placements.pop(instance_id, None)
+
+
+def _hosts(entries: feed.Placement) -> set[str]:
+    return {key for name, key, _ in entries if name == "hosts"}
 
 
 def write_status(agent: Agent, error: str) -> None:

@@ -2,7 +2,7 @@
 
 `kid~exp~host~ins~sid~sub~role~email~iat~mac`: plain fields, since the proxy takes them apart with next to no work (reading
 JSON out of a JWT seven times cost it 12 µs a request: docs/decisions/0019). email: Base64url. mac: HMAC-SHA256 of all that
-stands before it, Base64url. The proxy reads the same fields in instances.cfg.template; change both or neither.
+stands before it, Base64url. The proxy reads the same fields in known.cfg.template; change both or neither.
 Imports no Django.
 """
 

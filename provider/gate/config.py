@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from k8s.naming import FORMER_DATA_HOSTS
 from provider.gate import errors, limits, pages
+from provider.gate.appsession import cookie_name
 from provider.gate.limits import Limits
 from tenants.action_token import action_token
 
@@ -20,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 MAPS = (
     *("hosts", "mounts", "upstreams", "waking", "classes", "revoked", "keys", "state"),
     *("data", "own", "sign", "fresh", "datakeys"),  # provider/gate/feed_data.py
-    *("appkeys", "calls", "guests", "public"),  # provider/gate/feed_access.py
+    *("appkeys", "guests", "public"),  # provider/gate/feed_access.py
     *("used", "streams"),  # filled by the proxy itself: keys that programs used and when, and whose each open stream is
 )
 # Where apps reach their data: by DETA_BASE_HOST, and by what the former platform called it.
@@ -191,7 +192,7 @@ def _frontends(config: GateConfig, values: Mapping[str, object]) -> str:
     plain = {"name": "plain", "scheme": "http", "mode": "tcp", "sniff": _SNIFF, "to_tls": ""}
     plain |= {"binds": _binds(config, config.port)}
     if config.certificate is None:
-        return _fill("frontend.cfg.template", {**values, **plain})
+        return _frontend(plain, values)
     hop = f"abns@freehold-gate-{hashlib.sha256(str(config.run).encode()).hexdigest()[:12]}"
     # The second certificate is for clients inside sandboxes that name the former platform's data hosts.
     former = config.home / "former.pem"
@@ -201,8 +202,13 @@ def _frontends(config: GateConfig, values: Mapping[str, object]) -> str:
     secure = {"name": "secure", "scheme": "https", "mode": "http", "sniff": "", "to_tls": "", "binds": binds}
     plain["to_tls"] = "use_backend to_tls if { req.payload(0,1) -m bin 16 }"
     to_tls = f"backend to_tls\n  mode tcp\n  server tls {hop} send-proxy-v2\n\n"
-    both = (_fill("frontend.cfg.template", {**values, **which}) for which in (plain, secure))
-    return to_tls + "".join(both)
+    return to_tls + _frontend(plain, values) + _frontend(secure, values)
+
+
+def _frontend(which: Mapping[str, str], values: Mapping[str, object]) -> str:
+    own = {**values, **which, "cookie": cookie_name(which["scheme"])}
+    own["known_rules"] = _fill("known.cfg.template", own).rstrip()
+    return _fill("frontend.cfg.template", own)
 
 
 # 0x16 begins every TLS handshake and no request line.

@@ -9,36 +9,44 @@ local hold = freehold.hold -- hold.lua
 -- What of the provider's answer may reach the client; its inner headers (x-gate-…) never do.
 local passed = { "location", "set-cookie", "content-type", "cache-control", "referrer-policy", "retry-after",
   "content-security-policy", "x-content-type-options", "clear-site-data" }
+-- What of the visitor's own headers the provider hears.
+local heard = { "accept", "authorization", "cookie", "origin", "sec-fetch-mode", "sec-fetch-dest" }
 
+-- Only what there is to say: every header costs both sides, and what is missing means no (asking.py).
 local function question(txn, held_ms)
   local headers = {
-    ["x-gate-held"] = { tostring(held_ms) },
     ["x-gate-secret"] = { secret },
     ["x-gate-scheme"] = { txn:get_var("txn.scheme") },
     ["x-gate-authority"] = { txn:get_var("txn.authority") },
     ["x-gate-path"] = { txn.sf:path() },
-    ["x-gate-query"] = { txn.sf:query() or "" },
     ["x-gate-method"] = { txn.sf:method() },
-    ["x-gate-own"] = { txn:get_var("txn.own") and "1" or "0" },
-    -- Where to is known here, by maps that are up to date: all that is asked is whether.
-    ["x-gate-awake"] = { txn:get_var("txn.sure") and "1" or "0" },
-    ["x-gate-upgrade"] = { txn.sf:req_fhdr("upgrade") or "" },
-    -- Keys themselves stay here: the provider knows them by their SHA-256.
-    ["x-gate-program"] = { txn:get_var("txn.program") and "1" or "0" },
-    ["x-gate-app-key"] = { txn:get_var("txn.appkeysha") or "" },
-    ["x-gate-own-key"] = { txn:get_var("txn.ownkeysha") or "" },
   }
-  for _, name in ipairs { "accept", "authorization", "cookie", "origin", "sec-fetch-mode", "sec-fetch-dest" } do
-    local value = txn.sf:req_fhdr(name)
+  local function say(name, value)
     if value and value ~= "" then headers[name] = { value } end
   end
+  say("x-gate-query", txn.sf:query())
+  say("x-gate-own", txn:get_var("txn.own") and "1")
+  say("x-gate-held", held_ms > 0 and tostring(held_ms))
+  -- Where to is known here, by maps that are up to date: all that is asked is whether.
+  say("x-gate-awake", txn:get_var("txn.sure") and "1")
+  say("x-gate-upgrade", txn.sf:req_fhdr("upgrade"))
+  if txn:get_var("txn.program") then
+    -- Keys themselves stay here: the provider knows them by their SHA-256.
+    say("x-gate-program", "1")
+    say("x-gate-app-key", txn:get_var("txn.appkeysha"))
+    say("x-gate-own-key", txn:get_var("txn.ownkeysha"))
+  end
+  for _, name in ipairs(heard) do say(name, txn.sf:req_fhdr(name)) end
   return headers
 end
 
 local function pass_on(txn, answer)
   local reply = txn:reply { status = answer.status, body = answer.body or "" }
   for _, name in ipairs(passed) do
-    for _, value in pairs(answer.headers[name] or {}) do reply:add_header(name, value) end
+    local values = answer.headers[name]
+    if values then
+      for _, value in pairs(values) do reply:add_header(name, value) end
+    end
   end
   reply:add_header("content-length", tostring(#(answer.body or "")))
   txn:done(reply)

@@ -11,7 +11,7 @@ PLACED = (
     *("upstreams", "waking", "mounts", "hosts"),
     "classes",  # feed_limits
     *("data", "own", "sign", "fresh", "datakeys"),  # feed_data
-    *("appkeys", "calls", "guests", "public"),  # feed_access
+    *("appkeys", "guests", "public"),  # feed_access
 )
 
 # An instance that is being updated answers for as long as its old processes do.

@@ -48,18 +48,14 @@ _PLAIN = re.compile(r"/[A-Za-z0-9._~!$&'()*+,=:@/-]*")
 _LONGEST = 4_000  # characters of one line in a map, which must fit into the proxy's buffer
 
 
-def load(connection: Connection, cell: str, root: str, ids: list[str] | None) -> dict[str, Placement]:
-    """By instance; of these, or of all of the cell. root: FREEHOLD_DATA_KEY.
+def load(connection: Connection, cell: str, ids: list[str] | None) -> dict[str, Placement]:
+    """By instance; of these, or of all of the cell.
 
-    Maps: appkeys (`<instance>/<mount>/<SHA-256 of a key>` → until when it counts, epoch seconds), calls
-    (`<instance>/<shortened SHA-256 of its own key>`), guests (`<instance>/<person>`), public (`<instance>/<mount>` →
-    patterns).
+    Maps: appkeys (`<instance>/<mount>/<SHA-256 of a key>` → until when it counts, epoch seconds), guests
+    (`<instance>/<person>`), public (`<instance>/<mount>` → patterns).
     """
     asked = {"cell": cell, "ids": ids}
     found: dict[str, set[tuple[str, str, str]]] = {}
-    for instance_id, cloud_id, version in connection.execute(_OWN, asked).fetchall():
-        own = sha256(calls_key(root, cloud_id, instance_id, version).encode()).hexdigest()
-        found[instance_id] = {("calls", f"{instance_id}/{shortened(own)}", "1")}
     for instance_id, mount, fingerprint, expires_at in connection.execute(_KEYS, asked).fetchall():
         found.setdefault(instance_id, set()).add(
             ("appkeys", f"{instance_id}/{mount}/{fingerprint}", _until(expires_at))
@@ -70,6 +66,24 @@ def load(connection: Connection, cell: str, root: str, ids: list[str] | None) ->
         if patterns := _plain(routes):
             found.setdefault(instance_id, set()).add(("public", f"{instance_id}/{mount}", patterns))
     return {instance_id: frozenset(entries) for instance_id, entries in found.items()}
+
+
+def with_own_keys(
+    connection: Connection, cell: str, root: str, ids: list[str] | None, placements: dict[str, Placement]
+) -> dict[str, Placement]:
+    """The same; hosts then say `<instance>/<shortened SHA-256 of its own key>`. root: FREEHOLD_DATA_KEY.
+
+    Every instance has such a key: in a map of their own, a hundred thousand would cost the proxy 36 MB.
+    """
+    marked = dict(placements)
+    for instance_id, cloud_id, version in connection.execute(_OWN, {"cell": cell, "ids": ids}).fetchall():
+        if instance_id not in placements:
+            continue
+        own = shortened(sha256(calls_key(root, cloud_id, instance_id, version).encode()).hexdigest())
+        marked[instance_id] = frozenset(
+            (name, key, f"{value}/{own}" if name == "hosts" else value) for name, key, value in placements[instance_id]
+        )
+    return marked
 
 
 def _plain(routes: Iterable[str]) -> str:

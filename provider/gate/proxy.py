@@ -78,6 +78,11 @@ class Proxy:
         """One value for the key. Deleted first: beside an older entry a new one would not count."""
         self._command(f"del map {self._map(name)} {key}; add map {self._map(name)} <<\n{key} {value}\n")
 
+    def change(self, name: str, key: str, value: str) -> None:
+        """Another value for a key that is there, at no moment without one."""
+        if "not found" in self._command(f"set map {self._map(name)} {key} {value}"):
+            self.put(name, key, value)
+
     def drop(self, name: str, key: str) -> None:
         """The key is gone afterwards, however often it was there."""
         self._command(f"del map {self._map(name)} {key}")

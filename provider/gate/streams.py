@@ -44,7 +44,8 @@ def may_go_on(stream: Stream, placements: Mapping[str, Placement], revoked: Cont
     if stream.sub:
         guest = ("guests", f"{stream.instance}/{stream.sub}", "1")
         return stream.sid not in revoked and (stream.role == "owner" or guest in entries)
-    if stream.own_key and ("calls", f"{stream.instance}/{stream.own_key}", "1") in entries:
+    own = f"{stream.instance}/{stream.own_key}"
+    if stream.own_key and any(name == "hosts" and value == own for name, _, value in entries):
         return True
     return any(
         name == "appkeys" and key.endswith(f"/{stream.app_key}") and int(until) > now
