@@ -15,6 +15,7 @@ from typing import TypeVar
 import httpx
 
 from k8s.local.layout import network_plan
+from k8s.local.spares import SPARES
 from provider.cli.transport import LocalhostTransport
 from provider.up.home import run_folder
 from tests.free_ports import free_port
@@ -161,7 +162,8 @@ class Stack:
 
     def strays(self) -> list[str]:
         """Orphans that came to the supervisor (it is a subreaper), processes of an earlier one, sandboxes' folders and
-        networks. Empty when no instance is there and no build runs; each cloud may keep its one data server."""
+        networks. Empty when no instance is there and no build runs; each cloud may keep its one data server, and the node
+        agent a few networks that it made ahead."""
         recorded = json.loads((run_folder(self.home) / "processes.json").read_text())
         children = Path(f"/proc/{self.supervisor}/task/{self.supervisor}/children").read_text().split()
         orphans = {int(pid) for pid in children} - {pid for pid, *_ in recorded}
@@ -171,6 +173,8 @@ class Stack:
         links = {link for link, _ in kept.values()}
         folders = [str(folder) for folder in (self.home / "node" / "run").iterdir() if folder.name not in kept]
         networks = [place for place in traces.networks(self.home) if Path(place).name not in links]
+        if len({Path(place).name for place in networks}) <= SPARES and not folders:
+            networks = []  # made ahead for whoever comes next
         return [*(f"{pid} {command(pid)}" for pid in orphans), *folders, *networks]
 
     def _data_servers(self) -> dict[str, tuple[str, int]]:

@@ -119,8 +119,8 @@ def test_what_a_version_does_first_decides_whether_it_takes_over(someone: Someon
         "Its migration (echo 'no such column' >&2; exit 3) exited with code 3." in broken.document["error"]["message"]
     )
     until(lambda: author.web.get(url).text == "one first\n", 60, "the version before to serve again")
-    own = author.instance(first.document["instance"]["id"])
-    assert own["state"] == "running"
+    own = first.document["instance"]["id"]
+    until(lambda: author.instance(own)["state"] == "running", 60, "its state to say so")
 
     third = push("three", "echo third >> /data/log")
     assert third.code == 0, third.out + third.err
