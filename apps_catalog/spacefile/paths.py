@@ -27,7 +27,3 @@ def inside(value: str, folder: str = "") -> str:
     if joined == ".." or joined.startswith("../"):
         raise ValueError("must stay inside the project")
     return "" if joined == "." else joined
-
-
-def is_under(name: str, folder: str) -> bool:
-    return not folder or name == folder or name.startswith(folder + "/")

@@ -1,5 +1,6 @@
 """For operators: people, what happened to them, and what support does for them."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.http import Http404
@@ -157,24 +158,21 @@ class PersonRole(Endpoint):
         return self.once(request, lambda: Answer(200, person_document(support.appoint(operator, row, role))))
 
 
-class _Support(Endpoint):
+def _act(endpoint: Endpoint, request: Request, cloud_id: str, act: Callable[[User, Cloud, str], Cloud]) -> Response:
+    """Do `act` to a cloud, for the reason that was sent."""
+    operator = _operator(request)
+    cloud, reason = access.cloud_for(operator, cloud_id), endpoint.body(request, Reason)["reason"]
+
+    def once() -> Answer:
+        row = act(operator, cloud, reason)
+        return Answer(200, {"id": row.pk, "state": row.state, "state_reason": row.state_reason})
+
+    return endpoint.once(request, once)
+
+
+class Suspend(Endpoint):
     area = "operator:people"
 
-    def act(self, operator: User, cloud: Cloud, reason: str) -> Cloud:
-        raise NotImplementedError
-
-    def _post(self, request: Request, cloud_id: str) -> Response:
-        operator = _operator(request)
-        cloud, reason = access.cloud_for(operator, cloud_id), self.body(request, Reason)["reason"]
-
-        def act() -> Answer:
-            row = self.act(operator, cloud, reason)
-            return Answer(200, {"id": row.pk, "state": row.state, "state_reason": row.state_reason})
-
-        return self.once(request, act)
-
-
-class Suspend(_Support):
     @extend_schema(
         operation_id="operator_clouds_suspend",
         request=Reason,
@@ -183,13 +181,12 @@ class Suspend(_Support):
     )
     def post(self, request: Request, cloud_id: str) -> Response:
         """Stop everything in it. Its owner reads the reason, and can export and close."""
-        return self._post(request, cloud_id)
-
-    def act(self, operator: User, cloud: Cloud, reason: str) -> Cloud:
-        return support.suspend_cloud(operator, cloud, reason)
+        return _act(self, request, cloud_id, support.suspend_cloud)
 
 
-class Restore(_Support):
+class Restore(Endpoint):
+    area = "operator:people"
+
     @extend_schema(
         operation_id="operator_clouds_restore",
         request=Reason,
@@ -198,10 +195,7 @@ class Restore(_Support):
     )
     def post(self, request: Request, cloud_id: str) -> Response:
         """What ran before it was suspended starts again."""
-        return self._post(request, cloud_id)
-
-    def act(self, operator: User, cloud: Cloud, reason: str) -> Cloud:
-        return support.restore_cloud(operator, cloud, reason)
+        return _act(self, request, cloud_id, support.restore_cloud)
 
 
 class RetryOperation(Endpoint):

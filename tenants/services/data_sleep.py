@@ -15,8 +15,6 @@ from tenants.reconcile.transfers import KINDS
 from tenants.states import CloudState, CollectionState, DataServerState
 from tenants.tasks import enqueue_data_server
 
-# A person who leafs through collections, or a program outside, comes again within this time.
-IDLE = timedelta(minutes=5)
 # For somebody to fetch it.
 EXPORT_KEPT = timedelta(hours=2)
 AT_ONCE = 500
