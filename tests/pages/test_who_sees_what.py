@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from apps_catalog.models import Release, Revision
 from provider.pages.urls import urlpatterns
-from tenants.models import AppKey, Collection, DataKey, Import, InstanceMicro, Share
+from tenants.models import Action, AppKey, Collection, DataKey, Import, InstanceMicro, Share
 from tests.pages.conftest import SPACEFILE, Person, install, operation_of
 
 LOGIN = "/accounts/login/"
@@ -29,6 +29,9 @@ EXPECTED: dict[str, tuple[int | None, int, int, int]] = {
     "instance_sleep": (None, 405, 405, 405),
     "instance_wake": (None, 405, 405, 405),
     "instance_sleep_after": (None, 405, 405, 405),
+    "action": (None, 200, 404, 404),
+    "action_run": (None, 405, 405, 405),
+    "action_switch": (None, 405, 405, 405),
     "instance_remove": (None, 200, 404, 404),
     "instance_update": (None, 405, 405, 405),
     "instance_rollback": (None, 405, 405, 405),
@@ -128,6 +131,8 @@ def addresses(ada: Person, notes: Release) -> dict[str, str]:
     preview = {"items": 1, "files": 0, "bytes": 1, "conflicts": 0, "bases": [], "drives": [], "ignored": []}
     seen = Import.objects.create(collection=collection, staged="a" * 16, preview={**preview, "problems": []})
     share = Share.objects.create(instance=instance, email="guest@example.net", mailed_at=timezone.now())
+    now = timezone.now()
+    Action.objects.create(instance=instance, key="tidy", micro="main", default_interval="1 day", counted_from=now)
     AppKey.objects.create(pk=key.pk, instance=instance, name="k", prefix="x", sha256="b" * 64)
     return {
         "collection_id": collection.pk,
@@ -137,6 +142,7 @@ def addresses(ada: Person, notes: Release) -> dict[str, str]:
         "key_id": key.pk,
         "import_id": seen.pk,
         "instance_id": instance.pk,
+        "key": "tidy",
         "share_id": share.pk,
         "operation_id": operation.pk,
         "slug": "notes",
@@ -188,7 +194,7 @@ def test_a_page_answers_each_kind_of_visitor_as_it_should(
     "name",
     [
         *("instance_restart", "instance_remove", "instance_update", "instance_rollback", "instance_follow"),
-        *("instance_sleep", "instance_wake", "instance_sleep_after"),
+        *("instance_sleep", "instance_wake", "instance_sleep_after", "action", "action_run", "action_switch"),
         *("instance_settings", "operation_retry", "release_change", "project_change"),
         *("collection_remove", "data_key_create", "data_key_revoke"),
         *("instance_invite", "share_end", "app_key_create", "app_key_revoke", "share_answer", "calls_renew"),
