@@ -143,9 +143,10 @@ class Agent:
         for sid in feed.load_revoked(connection, found.sessions) if found.sessions else ():
             self._proxy.put("revoked", sid, "1")
             self.revoked.add(sid)
-        if found.instances:
-            now = feed.load_placements(connection, self.config.cell, found.instances)
-            self._place(found.instances, self._with_access(connection, now, found.instances))
+        also = feed_data.instances_of(connection, found.clouds) if found.clouds else []
+        if ids := list({*found.instances, *also}):
+            now = feed.load_placements(connection, self.config.cell, ids)
+            self._place(ids, self._with_access(connection, now, ids))
         if found.clouds:
             now = feed_data.load(connection, self.config.cell, self.config.data_key, found.clouds)
             self._place(found.clouds, now)
@@ -157,6 +158,7 @@ class Agent:
         self, connection: psycopg.Connection, placements: dict[str, feed.Placement], ids: list[str] | None
     ) -> dict[str, feed.Placement]:
         """Who may enter, and how often, stands with where it leads. What changed in between is read once more."""
+        placements = feed_data.with_data(connection, self.config.cell, ids, placements)
         placements = feed_access.with_own_keys(connection, self.config.cell, self.config.data_key, ids, placements)
         access = feed_access.load(connection, self.config.cell, ids)
         limits, none = feed_limits.load(connection, self.config.cell, ids), frozenset[tuple[str, str, str]]()

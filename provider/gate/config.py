@@ -20,10 +20,12 @@ HERE = Path(__file__).resolve().parent
 # Filled by the agent over the control socket. Empty at every start, so a gate without an agent knows no host and no key.
 MAPS = (
     *("hosts", "mounts", "upstreams", "waking", "classes", "revoked", "keys", "state"),
-    *("data", "own", "sign", "fresh", "datakeys"),  # provider/gate/feed_data.py
+    *("data", "servers", "sign", "fresh", "datakeys"),  # provider/gate/feed_data.py
     *("appkeys", "guests", "public"),  # provider/gate/feed_access.py
     *("used", "streams"),  # filled by the proxy itself: keys that programs used and when, and whose each open stream is
 )
+# A path that can be no other in disguise, and no reserved one; the start of a pattern.
+_PLAIN_PATH = "^(/(?!__)[A-Za-z0-9_~-][A-Za-z0-9_.~+@,=:!$-]*)*/?"
 # Where apps reach their data: by DETA_BASE_HOST, and by what the former platform called it.
 DATA_HOSTS = ("localhost", *FORMER_DATA_HOSTS)
 
@@ -126,6 +128,7 @@ def render(config: GateConfig) -> str:
     paths |= {"public_lua_file": HERE / "public.lua"}
     values = vars(config) | paths | {"control_socket": config.control_socket, "inner_socket": config.inner_socket}
     values |= {"privileges": _privileges(), "data_hosts": " ".join(_data_hosts(config))}
+    values["plain_path"] = _PLAIN_PATH
     values["least_rate"] = min(one.requests for one in config.classes.values())
     values["least_open"] = min(one.open for one in config.classes.values())
     values |= {"errors": errors.pages(config.folder), "errors_for_programs": errors.for_programs()}
@@ -207,6 +210,7 @@ def _frontends(config: GateConfig, values: Mapping[str, object]) -> str:
 
 def _frontend(which: Mapping[str, str], values: Mapping[str, object]) -> str:
     own = {**values, **which, "cookie": cookie_name(which["scheme"])}
+    own["again_rules"] = _fill("again.cfg.template", own).rstrip()
     own["known_rules"] = _fill("known.cfg.template", own).rstrip()
     return _fill("frontend.cfg.template", own)
 

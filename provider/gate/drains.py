@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from psycopg import Connection
 
+from provider.gate.entry import read
 from provider.gate.feed import Placement
 from provider.gate.proxy import Proxy
 
@@ -112,12 +113,15 @@ class Sleepers:
 def _is_placed(drain: Draining, placements: Mapping[str, Placement]) -> bool:
     """Files of an instance stay where they are: nothing is stopped of them."""
     nothing: Placement = frozenset()
-    ways = placements.get(drain.subject, nothing) | placements.get(drain.cloud_id, nothing)
-    return any(
-        (name == "data" and key in drain.keys)
-        or (name in ("upstreams", "waking") and key.startswith(f"{drain.subject}/") and not value.startswith("static:"))
-        for name, key, value in ways
+    data = placements.get(drain.cloud_id, nothing)
+    return any(_leads_on(*way) for way in placements.get(drain.subject, nothing)) or any(
+        name == "data" and key in drain.keys and not value.startswith("/") for name, key, value in data
     )
+
+
+def _leads_on(name: str, key: str, value: str) -> bool:
+    where = read(value).upstream if name == "hosts" else value if name in ("upstreams", "waking") else ""
+    return bool(where) and not where.startswith("static:")
 
 
 def _pause(now: float, at: float) -> float:

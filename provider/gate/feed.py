@@ -5,12 +5,14 @@ from datetime import datetime
 
 from psycopg import Connection, IsolationLevel
 
+from provider.gate.entry import HostEntry
+
 # The entries of one instance, or of one cloud's data, in the proxy's maps, as (map, key, value).
 Placement = frozenset[tuple[str, str, str]]
 PLACED = (
     *("upstreams", "waking", "mounts", "hosts"),
     "classes",  # feed_limits
-    *("data", "own", "sign", "fresh", "datakeys"),  # feed_data
+    *("data", "servers", "sign", "fresh", "datakeys"),  # feed_data
     *("appkeys", "guests", "public"),  # feed_access
 )
 
@@ -88,21 +90,32 @@ def load_all(connection: Connection, cell: str) -> Snapshot:
 
 
 def load_placements(connection: Connection, cell: str, ids: list[str] | None) -> dict[str, Placement]:
-    """Of these instances of the cell, or of all. Removed ones, and those of closed accounts, are missing."""
+    """Of these instances of the cell, or of all. Removed ones, and those of closed accounts, are missing.
+
+    Maps: hosts (host → entry.py; own key and data are with_more()'s to add), and of micros mounts, upstreams (of mounted
+    ones; the primary's stands with the host) and waking, by `<instance>/<mount>`.
+    """
     found: dict[str, set[tuple[str, str, str]]] = {}
-    for host, instance_id in connection.execute(_HOSTS, {"cell": cell, "ids": ids}).fetchall():
-        found[instance_id] = {("hosts", host, instance_id)}
     micros = connection.execute(_MICROS, {"cell": cell, "ids": ids}).fetchall()
+    primary: dict[str, str] = {}
+    mounted: set[str] = set()
     for instance_id, mount, upstream, candidate, serve, state, is_draining in micros:
         entries = found.setdefault(instance_id, set())
         place = f"{instance_id}/{mount}"
-        if mount:
-            entries.add(("mounts", place, "1"))
         is_open = state in _FILES_STATES if serve else state in _OPEN_STATES and not is_draining
-        if is_open and (where := upstream_of(upstream, serve)):
+        where = upstream_of(upstream, serve) if is_open else ""
+        if mount:
+            mounted.add(instance_id)
+            entries.add(("mounts", place, "1"))
+        if where and mount:
             entries.add(("upstreams", place, where))
+        elif where:
+            primary[instance_id] = where
         if candidate and not upstream and state in _COMING_STATES:
             entries.add(("waking", place, candidate))
+    for host, instance_id in connection.execute(_HOSTS, {"cell": cell, "ids": ids}).fetchall():
+        entry = HostEntry(instance_id, mounted=instance_id in mounted, upstream=primary.get(instance_id, ""))
+        found.setdefault(instance_id, set()).add(("hosts", host, entry.line()))
     return {instance_id: frozenset(entries) for instance_id, entries in found.items()}
 
 

@@ -5,11 +5,13 @@ Plain SQL, no Django.
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 
 from psycopg import Connection
 
+from provider.gate.entry import read
 from provider.gate.feed import Placement, shortened
 from tenants.data_secrets import calls_key
 
@@ -71,17 +73,15 @@ def load(connection: Connection, cell: str, ids: list[str] | None) -> dict[str, 
 def with_own_keys(
     connection: Connection, cell: str, root: str, ids: list[str] | None, placements: dict[str, Placement]
 ) -> dict[str, Placement]:
-    """The same; hosts then say `<instance>/<shortened SHA-256 of its own key>`. root: FREEHOLD_DATA_KEY.
-
-    Every instance has such a key: in a map of their own, a hundred thousand would cost the proxy 36 MB.
-    """
+    """The same; the entries of hosts then name the instance's own key. root: FREEHOLD_DATA_KEY."""
     marked = dict(placements)
     for instance_id, cloud_id, version in connection.execute(_OWN, {"cell": cell, "ids": ids}).fetchall():
         if instance_id not in placements:
             continue
         own = shortened(sha256(calls_key(root, cloud_id, instance_id, version).encode()).hexdigest())
         marked[instance_id] = frozenset(
-            (name, key, f"{value}/{own}" if name == "hosts" else value) for name, key, value in placements[instance_id]
+            (name, key, replace(read(value), own_key=own).line() if name == "hosts" else value)
+            for name, key, value in placements[instance_id]
         )
     return marked
 

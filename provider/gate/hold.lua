@@ -3,7 +3,8 @@
 -- then, since the instance may fail, and since a page is better for a browser than a long wait.
 freehold = freehold or {} -- shared with the files that are loaded after this one
 local maps = os.getenv("GATE_MAPS")
-local upstreams, waking = Map.new(maps .. "/upstreams.map", Map._str), Map.new(maps .. "/waking.map", Map._str)
+local hosts, upstreams = Map.new(maps .. "/hosts.map", Map._str), Map.new(maps .. "/upstreams.map", Map._str)
+local waking = Map.new(maps .. "/waking.map", Map._str)
 local limit, limit_of_one = 2000, 500 -- held requests, of all instances and of one; these counts are a thread's own
 local few, eager_ms = 50, 5 -- with more than so many on hold, looking so often would cost the others too much
 local quick_ms, slow_ms, quick_for_ms = 20, 100, 4000
@@ -34,8 +35,16 @@ local function listens(address)
   return yes
 end
 
-local function arrived(place)
-  local up = upstreams:lookup(place)
+-- Where a place is, while it can be reached: a primary micro's stands with its host (entry.py).
+function freehold.upstream_of(txn)
+  local place = txn:get_var("txn.place")
+  local instance, up = (hosts:lookup(txn:get_var("txn.host")) or ""):match("^([^/]+)/[^/]*/[^/]*/[^/]*/[^/]*/(.+)$")
+  if up and instance .. "/" == place then return up end
+  return upstreams:lookup(place)
+end
+
+local function arrived(txn, place)
+  local up = freehold.upstream_of(txn)
   if up then return up end
   local candidate = waking:lookup(place)
   return candidate and listens(candidate) and candidate
@@ -51,7 +60,7 @@ local function wait(txn, answer, ask)
   while answer and answer.headers["x-gate-hold"] do
     local again_at = now_ms() + tonumber(answer.headers["x-gate-hold"][0])
     repeat
-      local up = arrived(place)
+      local up = arrived(txn, place)
       if up then
         answer.status, answer.headers["x-gate-upstream"] = 204, { [0] = up }
         return answer

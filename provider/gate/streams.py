@@ -9,6 +9,7 @@ import time
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
+from provider.gate import entry
 from provider.gate.feed import Placement
 from provider.gate.proxy import Entry, Proxy
 
@@ -44,8 +45,9 @@ def may_go_on(stream: Stream, placements: Mapping[str, Placement], revoked: Cont
     if stream.sub:
         guest = ("guests", f"{stream.instance}/{stream.sub}", "1")
         return stream.sid not in revoked and (stream.role == "owner" or guest in entries)
-    own = f"{stream.instance}/{stream.own_key}"
-    if stream.own_key and any(name == "hosts" and value == own for name, _, value in entries):
+    if stream.own_key and any(
+        name == "hosts" and entry.read(value).own_key == stream.own_key for name, _, value in entries
+    ):
         return True
     return any(
         name == "appkeys" and key.endswith(f"/{stream.app_key}") and int(until) > now

@@ -44,9 +44,8 @@ class Fleet:
         """Committed, and until the proxy has it."""
         InstanceMicro.objects.filter(pk=self.micro.pk).update(upstream=upstream)
         feed.changed(self.house.instance.id)
-        place = f"{self.house.instance.id}/"
         wait_until(
-            lambda: f'value="{upstream}"' in self._looked_up("upstreams", place), "the proxy knows the address", 120
+            lambda: f'/{upstream}"' in self._looked_up("hosts", self.house.host), "the proxy knows the address", 120
         )
 
     def _looked_up(self, name: str, key: str) -> str:

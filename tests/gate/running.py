@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import connection
 
 from provider.gate import appsession
+from provider.gate.entry import read
 from provider.gate.proxy import Proxy, ProxyUnavailable
 from provider.up import authority
 from tests.free_ports import free_port
@@ -109,6 +110,16 @@ class Gate:
     def entry(self, name: str, key: str) -> str | None:
         try:
             return next((entry.value for entry in self.proxy.entries(name) if entry.key == key), None)
+        except ProxyUnavailable:
+            return None
+
+    def upstream(self, instance_id: str, mount: str = "") -> str | None:
+        """Where the proxy believes a micro of it to be."""
+        if mount:
+            return self.entry("upstreams", f"{instance_id}/{mount}")
+        try:
+            homes = (read(entry.value) for entry in self.proxy.entries("hosts"))
+            return next((home.upstream for home in homes if home.instance == instance_id), None) or None
         except ProxyUnavailable:
             return None
 

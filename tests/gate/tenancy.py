@@ -137,9 +137,9 @@ def settle(gate: Gate, *houses: House) -> None:
     """Until the proxy knows these hosts and every micro of theirs that has an upstream."""
     for house in houses:
         feed.changed(house.instance.id)
-        wanted = {f"{house.instance.id}/{m.mount}": m.upstream for m in house.instance.micros.exclude(upstream="")}
+        wanted = {m.mount: m.upstream for m in house.instance.micros.exclude(upstream="")}
         wait_until(lambda house=house: gate.entry("hosts", house.host), "the host is known")
         wait_until(
-            lambda wanted=wanted: all(gate.entry("upstreams", key) == value for key, value in wanted.items()),
+            lambda wanted=wanted, pk=house.instance.id: all(gate.upstream(pk, m) == up for m, up in wanted.items()),
             "the upstreams are known",
         )

@@ -46,7 +46,7 @@ def test_a_new_address_counts_within_half_a_second(
     with transaction.atomic():
         InstanceMicro.objects.filter(instance=house.instance).update(upstream=moved.address)
         feed.changed(house.instance.id)
-    wait_until(lambda: gate.entry("upstreams", f"{house.instance.id}/") == moved.address, "the map follows", 0.5)
+    wait_until(lambda: gate.upstream(house.instance.id) == moved.address, "the map follows", 0.5)
     assert _enters(gate, house) and moved.seen
 
 
@@ -147,12 +147,13 @@ def test_without_the_provider_the_signed_in_and_public_pages_go_on_and_everyone_
 
 
 def test_drift_in_the_maps_is_found_and_healed(gate: Gate, house: House, upstream: Upstream) -> None:
-    place = f"{house.instance.id}/"
-    gate.proxy.put("upstreams", place, "127.0.0.1:1")
-    gate.proxy.put("hosts", "ghost.apps.localhost", house.instance.id)
+    right = gate.entry("hosts", house.host)
+    assert right is not None and upstream.address in right
+    gate.proxy.put("hosts", house.host, right.replace(upstream.address, "127.0.0.1:1"))
+    gate.proxy.put("hosts", "ghost.apps.localhost", right)
     gate.stop("agent")
     gate.start("agent")
-    wait_until(lambda: gate.entry("upstreams", place) == upstream.address, "the address is right again")
+    wait_until(lambda: gate.entry("hosts", house.host) == right, "the address is right again")
     wait_until(lambda: gate.entry("hosts", "ghost.apps.localhost") is None, "the ghost is gone")
 
 

@@ -79,7 +79,7 @@ def test_public_routes_are_relative_to_their_micro(scene: Scene) -> None:
 def test_a_micro_that_is_not_up_is_not_answered_for_by_another(scene: Scene) -> None:
     InstanceMicro.objects.filter(instance=scene.house.instance, mount="api").update(upstream="")
     feed.changed(scene.house.instance.id)
-    wait_until(lambda: scene.gate.entry("upstreams", f"{scene.house.instance.id}/api") is None, "the map follows")
+    wait_until(lambda: scene.gate.upstream(scene.house.instance.id, "api") is None, "the map follows")
     assert scene.ask("/api/x", HTML).status == 503
     assert (scene.main.seen, scene.api.seen) == ([], [])
 
@@ -97,7 +97,7 @@ def test_the_owner_reads_why_nothing_answers_and_others_sign_in_first(
     scene: Scene, state: str, status: int, words: str
 ) -> None:
     scene.house.change(state=state, state_reason="It never listened.")
-    wait_until(lambda: scene.gate.entry("upstreams", f"{scene.house.instance.id}/") is None, "the map follows")
+    wait_until(lambda: scene.gate.upstream(scene.house.instance.id) is None, "the map follows")
     reply = scene.ask("/", HTML)
     assert reply.status == status
     assert words in reply.text and f"/instances/{scene.house.instance.id}/" in reply.text
@@ -109,14 +109,14 @@ def test_the_owner_reads_why_nothing_answers_and_others_sign_in_first(
 
 def test_a_program_is_told_to_come_back(scene: Scene) -> None:
     scene.house.change(state=InstanceState.STOPPED)
-    wait_until(lambda: scene.gate.entry("upstreams", f"{scene.house.instance.id}/") is None, "the map follows")
+    wait_until(lambda: scene.gate.upstream(scene.house.instance.id) is None, "the map follows")
     reply = scene.ask("/", ("Accept", "application/json"))
     assert (reply.status, errors_of(reply), reply.header("retry-after")) == (503, ["Stopped"], "30")
 
 
 def test_a_request_with_a_body_is_held_until_the_app_is_up(scene: Scene) -> None:
     scene.house.change(state=InstanceState.INSTALLING)
-    wait_until(lambda: scene.gate.entry("upstreams", f"{scene.house.instance.id}/") is None, "the map follows")
+    wait_until(lambda: scene.gate.upstream(scene.house.instance.id) is None, "the map follows")
     replies: list[Reply] = []
 
     def post() -> None:

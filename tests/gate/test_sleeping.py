@@ -270,7 +270,7 @@ def test_open_streams_count_as_use(gate: Gate, other_gate: Gate, app: App) -> No
         assert sleeping.fall_asleep(app.row.pk, idle_since=timezone.now())
         app.work_until(lambda: not Drain.objects.exists(), "it was given up")
         assert app.row.state == InstanceState.RUNNING
-        wait_until(lambda: other_gate.entry("upstreams", f"{app.row.pk}/"), "it is in the maps again")
+        wait_until(lambda: other_gate.upstream(app.row.pk), "it is in the maps again")
         operation = sleeping.sleep_now(app.house.owner, app.row)
         wait_until(lambda: Drain.objects.get().answers.filter(open=1).exists(), "the stream is seen")
         app.work()
@@ -318,7 +318,7 @@ def test_the_data_address_wakes_a_data_server_for_its_keys_alone(
         cloud=house.owner.cloud, awake=False, state=DataServerState.STOPPED, observed_generation=1
     )
     feed.data_changed(house.owner.cloud.pk)
-    wait_until(lambda: gate.entry("own", house.instance.pk), "the gate knows the collection")
+    wait_until(lambda: gate.entry("data", collection.project_id), "the gate knows the collection")
     target = f"/v1/{collection.project_id}/base/items/k"
     assert gate.http.ask("localhost", target, ("X-API-Key", f"{key}x")).status == 401
     assert not DataServer.objects.get(pk=server.pk).awake
