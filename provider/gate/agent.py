@@ -159,7 +159,7 @@ class Agent:
     ) -> dict[str, feed.Placement]:
         """Who may enter, and how often, stands with where it leads. What changed in between is read once more."""
         placements = feed_data.with_data(connection, self.config.cell, ids, placements)
-        placements = feed_access.with_own_keys(connection, self.config.cell, self.config.data_key, ids, placements)
+        placements = feed_access.with_access(connection, self.config.cell, self.config.data_key, ids, placements)
         access = feed_access.load(connection, self.config.cell, ids)
         limits, none = feed_limits.load(connection, self.config.cell, ids), frozenset[tuple[str, str, str]]()
         return {key: entries | access.get(key, none) | limits.get(key, none) for key, entries in placements.items()}

@@ -19,7 +19,7 @@ from tenants.action_token import action_token
 HERE = Path(__file__).resolve().parent
 # Filled by the agent over the control socket. Empty at every start, so a gate without an agent knows no host and no key.
 MAPS = (
-    *("hosts", "mounts", "upstreams", "waking", "classes", "revoked", "keys", "state"),
+    *("hosts", "moving", "mounts", "upstreams", "waking", "classes", "revoked", "keys", "state"),
     *("data", "servers", "sign", "fresh", "datakeys"),  # provider/gate/feed_data.py
     *("appkeys", "guests", "public"),  # provider/gate/feed_access.py
     *("used", "streams"),  # filled by the proxy itself: keys that programs used and when, and whose each open stream is

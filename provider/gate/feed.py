@@ -10,7 +10,7 @@ from provider.gate.entry import HostEntry
 # The entries of one instance, or of one cloud's data, in the proxy's maps, as (map, key, value).
 Placement = frozenset[tuple[str, str, str]]
 PLACED = (
-    *("upstreams", "waking", "mounts", "hosts"),
+    *("upstreams", "waking", "mounts", "moving", "hosts"),
     "classes",  # feed_limits
     *("data", "servers", "sign", "fresh", "datakeys"),  # feed_data
     *("appkeys", "guests", "public"),  # feed_access
@@ -92,8 +92,8 @@ def load_all(connection: Connection, cell: str) -> Snapshot:
 def load_placements(connection: Connection, cell: str, ids: list[str] | None) -> dict[str, Placement]:
     """Of these instances of the cell, or of all. Removed ones, and those of closed accounts, are missing.
 
-    Maps: hosts (host → entry.py; own key and data are with_more()'s to add), and of micros mounts, upstreams (of mounted
-    ones; the primary's stands with the host) and waking, by `<instance>/<mount>`.
+    Maps: hosts (host → entry.py; feed_data.with_data and feed_access.with_access add the rest), and of micros, by
+    `<instance>/<mount>`: mounts, upstreams (of mounted ones; the primary's stands with the host) and waking.
     """
     found: dict[str, set[tuple[str, str, str]]] = {}
     micros = connection.execute(_MICROS, {"cell": cell, "ids": ids}).fetchall()

@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 
 from psycopg import Connection
 
-from provider.gate.entry import read
+from provider.gate.entry import completed
 from provider.gate.feed import Placement, shortened
 from tenants.data_secrets import calls_key
 
@@ -41,7 +42,7 @@ WHERE s.state = 'accepted' AND u.is_active
 _PUBLIC = """
 SELECT i.id, m.mount, m.public_routes FROM tenants_instancemicro m
 JOIN tenants_instance i ON i.id = m.instance_id JOIN tenants_cloud c ON c.id = i.cloud_id
-WHERE m.public_routes <> '[]'
+WHERE m.public_routes <> '[]' AND (m.mount = '') = %(primary)s
   AND i.state NOT IN ('removing', 'removed') AND c.cell_id = %(cell)s AND c.state NOT IN ('closing', 'closed')
   AND (%(ids)s::text[] IS NULL OR i.id = ANY(%(ids)s))
 """
@@ -54,9 +55,9 @@ def load(connection: Connection, cell: str, ids: list[str] | None) -> dict[str, 
     """By instance; of these, or of all of the cell.
 
     Maps: appkeys (`<instance>/<mount>/<SHA-256 of a key>` → until when it counts, epoch seconds), guests
-    (`<instance>/<person>`), public (`<instance>/<mount>` → patterns).
+    (`<instance>/<person>`), public (`<instance>/<mount>` → patterns; the primary micro's stand with the host).
     """
-    asked = {"cell": cell, "ids": ids}
+    asked = {"cell": cell, "ids": ids, "primary": False}
     found: dict[str, set[tuple[str, str, str]]] = {}
     for instance_id, mount, fingerprint, expires_at in connection.execute(_KEYS, asked).fetchall():
         found.setdefault(instance_id, set()).add(
@@ -66,32 +67,31 @@ def load(connection: Connection, cell: str, ids: list[str] | None) -> dict[str, 
         found.setdefault(instance_id, set()).add(("guests", f"{instance_id}/{user_id}", "1"))
     for instance_id, mount, routes in connection.execute(_PUBLIC, asked).fetchall():
         if patterns := _plain(routes):
-            found.setdefault(instance_id, set()).add(("public", f"{instance_id}/{mount}", patterns))
+            found.setdefault(instance_id, set()).add(("public", f"{instance_id}/{mount}", " ".join(patterns)))
     return {instance_id: frozenset(entries) for instance_id, entries in found.items()}
 
 
-def with_own_keys(
+def with_access(
     connection: Connection, cell: str, root: str, ids: list[str] | None, placements: dict[str, Placement]
 ) -> dict[str, Placement]:
-    """The same; the entries of hosts then name the instance's own key. root: FREEHOLD_DATA_KEY."""
-    marked = dict(placements)
-    for instance_id, cloud_id, version in connection.execute(_OWN, {"cell": cell, "ids": ids}).fetchall():
+    """The same; hosts then say the instance's own key and its primary's public routes. root: FREEHOLD_DATA_KEY."""
+    marked, asked = dict(placements), {"cell": cell, "ids": ids, "primary": True}
+    public = {row[0]: _plain(row[2]) for row in connection.execute(_PUBLIC, asked).fetchall()}
+    for instance_id, cloud_id, version in connection.execute(_OWN, asked).fetchall():
         if instance_id not in placements:
             continue
         own = shortened(sha256(calls_key(root, cloud_id, instance_id, version).encode()).hexdigest())
-        marked[instance_id] = frozenset(
-            (name, key, replace(read(value), own_key=own).line() if name == "hosts" else value)
-            for name, key, value in placements[instance_id]
-        )
+        more = partial(replace, own_key=own, public=public.get(instance_id, ()))
+        marked[instance_id] = completed(placements[instance_id], more)
     return marked
 
 
-def _plain(routes: Iterable[str]) -> str:
+def _plain(routes: Iterable[str]) -> tuple[str, ...]:
     """As apps_catalog/public_routes.py reads them: a missing slash counts as there, blanks at the ends do not count."""
     trimmed = [route.strip() for route in routes]
     slashed = [route if route.startswith("/") else f"/{route}" for route in trimmed if route]
-    line = " ".join(route for route in slashed if _PLAIN.fullmatch(route))
-    return line if len(line) <= _LONGEST else ""
+    plain = tuple(route for route in slashed if _PLAIN.fullmatch(route))
+    return plain if len(" ".join(plain)) <= _LONGEST else ()
 
 
 def _until(expires_at: datetime | None) -> str:

@@ -2,10 +2,11 @@
 
 import base64
 from dataclasses import replace
+from functools import partial
 
 from psycopg import Connection
 
-from provider.gate.entry import read
+from provider.gate.entry import completed
 from provider.gate.feed import Placement, shortened
 from tenants.data_secrets import cloud_secrets
 
@@ -67,10 +68,8 @@ def with_data(
     """The same; the entries of hosts then name the instance's own collection, and whose cloud has it."""
     marked = dict(placements)
     for instance_id, project, cloud_id in connection.execute(_OWNED, {"cell": cell, "ids": ids}).fetchall():
-        marked[instance_id] = frozenset(
-            (name, key, replace(read(value), project=project, cloud=cloud_id).line() if name == "hosts" else value)
-            for name, key, value in placements.get(instance_id, frozenset())
-        )
+        if instance_id in placements:
+            marked[instance_id] = completed(placements[instance_id], partial(replace, project=project, cloud=cloud_id))
     return marked
 
 

@@ -38,7 +38,7 @@ end
 -- Where a place is, while it can be reached: a primary micro's stands with its host (entry.py).
 function freehold.upstream_of(txn)
   local place = txn:get_var("txn.place")
-  local instance, up = (hosts:lookup(txn:get_var("txn.host")) or ""):match("^([^/]+)/[^/]*/[^/]*/[^/]*/[^/]*/(.+)$")
+  local instance, up = (hosts:lookup(txn:get_var("txn.host")) or ""):match("^([^|]+)|[^|]*|[^|]*|[^|]*|[^|]*|[^|]*|(.+)$")
   if up and instance .. "/" == place then return up end
   return upstreams:lookup(place)
 end

@@ -79,9 +79,11 @@ class Proxy:
         self._command(f"del map {self._map(name)} {key}; add map {self._map(name)} <<\n{key} {value}\n")
 
     def change(self, name: str, key: str, value: str) -> None:
-        """Another value for a key that is there, at no moment without one."""
-        if "not found" in self._command(f"set map {self._map(name)} {key} {value}"):
-            self.put(name, key, value)
+        """Another value for a host that is there, at no moment without one: what is not in its map the rules look for in
+        `moving`. (`set map` takes the proxy three times as long, 10 ms of a thread at 100,000 entries.)"""
+        self.put("moving", key, value)
+        self.put(name, key, value)
+        self.drop("moving", key)
 
     def drop(self, name: str, key: str) -> None:
         """The key is gone afterwards, however often it was there."""

@@ -23,13 +23,18 @@ local function matches(pattern, path)
 end
 
 local function public(txn)
-  local patterns = routes:lookup(txn:get_var("txn.place"))
-  local path = txn.sf:path()
+  local mount, path = txn:get_var("txn.mount"), txn.sf:path()
+  local patterns
+  if mount then
+    patterns = routes:lookup(txn:get_var("txn.place"))
+  else
+    patterns = txn:get_var("txn.at"):match("^[^|]*|[^|]*|[^|]*|[^|]*|[^|]*|([^|]*)|") -- entry.py
+  end
   -- One plain spelling only; anything encoded or odd is the provider's to judge.
   if not patterns or not path:match("^/[A-Za-z0-9._~!$&'()*+,=:@/-]*$") or path:find("//", 1, true) then return end
-  if txn:get_var("txn.mount") then path = "/" .. path:match("^/[^/]+/?(.*)$") end
+  if mount then path = "/" .. path:match("^/[^/]+/?(.*)$") end
   if (path .. "/"):find("/%.%.?/") or (path .. "/"):sub(1, 9):lower() == "/__space/" then return end
-  for pattern in patterns:gmatch("%S+") do
+  for pattern in patterns:gmatch("[^%s^]+") do
     if matches(pattern, path) then
       txn:set_var("txn.public", true)
       return

@@ -9,7 +9,7 @@ import time
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
-from provider.gate import entry
+from provider.gate import entry as home
 from provider.gate.feed import Placement
 from provider.gate.proxy import Entry, Proxy
 
@@ -46,7 +46,7 @@ def may_go_on(stream: Stream, placements: Mapping[str, Placement], revoked: Cont
         guest = ("guests", f"{stream.instance}/{stream.sub}", "1")
         return stream.sid not in revoked and (stream.role == "owner" or guest in entries)
     if stream.own_key and any(
-        name == "hosts" and entry.read(value).own_key == stream.own_key for name, _, value in entries
+        name == "hosts" and home.read(value).own_key == stream.own_key for name, _, value in entries
     ):
         return True
     return any(

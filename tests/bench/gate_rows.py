@@ -45,7 +45,7 @@ class Fleet:
         InstanceMicro.objects.filter(pk=self.micro.pk).update(upstream=upstream)
         feed.changed(self.house.instance.id)
         wait_until(
-            lambda: f'/{upstream}"' in self._looked_up("hosts", self.house.host), "the proxy knows the address", 120
+            lambda: f'|{upstream}"' in self._looked_up("hosts", self.house.host), "the proxy knows the address", 120
         )
 
     def _looked_up(self, name: str, key: str) -> str:

@@ -31,7 +31,13 @@ def _agent() -> tuple[Agent, list[str]]:
 def test_a_host_that_stays_is_changed_and_at_no_moment_away() -> None:
     agent, said = _agent()
     agent._place(["ins1"], {"ins1": frozenset({(*HOST, "ins1/new"), (*PLACE, "127.0.0.1:1")})})
-    assert said == ["set map /maps/hosts.map a.apps.localhost ins1/new"]
+    moving, host = "/maps/moving.map a.apps.localhost", "/maps/hosts.map a.apps.localhost"
+    assert [text.partition("; ")[0].strip() for text in said] == [
+        f"del map {moving}",
+        f"del map {host}",
+        f"del map {moving}",
+    ]
+    assert ["ins1/new" in text for text in said] == [True, True, False]
 
 
 def test_a_host_that_passes_to_another_instance_is_taken_away_first() -> None:
