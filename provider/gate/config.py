@@ -128,7 +128,7 @@ def render(config: GateConfig) -> str:
     paths |= {"public_lua_file": HERE / "public.lua"}
     values = vars(config) | paths | {"control_socket": config.control_socket, "inner_socket": config.inner_socket}
     values |= {"privileges": _privileges(), "data_hosts": " ".join(_data_hosts(config))}
-    values["plain_path"] = _PLAIN_PATH
+    values |= {"plain_path": _PLAIN_PATH, "refusals": _refusals(values)}
     values["least_rate"] = min(one.requests for one in config.classes.values())
     values["least_open"] = min(one.open for one in config.classes.values())
     values |= {"errors": errors.pages(config.folder), "errors_for_programs": errors.for_programs()}
@@ -220,6 +220,14 @@ _SNIFF = """tcp-request inspect-delay 5s
   tcp-request content accept if { req.payload(0,1) -m bin 16 }
   tcp-request content switch-mode http if { req.len gt 0 }
   tcp-request content reject if WAIT_END"""
+
+
+def _refusals(values: Mapping[str, object]) -> str:
+    kinds = {"people": errors.undecided(Path(str(values["pages"]))), "programs": errors.undecided_for_programs()}
+    return "".join(
+        _fill("refusals.cfg.template", {**values, "name": f"refusals_of_{who}", "undecided": said})
+        for who, said in kinds.items()
+    )
 
 
 def _binds(config: GateConfig, port: int, more: str = "") -> str:

@@ -47,6 +47,14 @@ def console_for_programs() -> str:
     )
 
 
+def undecided(folder: Path) -> str:
+    return f"{_page(folder, 'undecided')} {_NO_STORE} hdr retry-after 3"
+
+
+def undecided_for_programs() -> str:
+    return f"{_json({'errors': ['The gate cannot decide now']})} {_NO_STORE} hdr retry-after 3"
+
+
 def _page(folder: Path, name: str) -> str:
     return f'content-type "text/html; charset=utf-8" file {folder}/{name}.html'
 

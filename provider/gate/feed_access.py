@@ -48,6 +48,7 @@ WHERE m.public_routes <> '[]' AND (m.mount = '') = %(primary)s
 """
 # Patterns that the proxy can hold against a path as it is; paths that match others are the provider's to judge.
 _PLAIN = re.compile(r"/[A-Za-z0-9._~!$&'()*+,=:@/-]*")
+_MORE = "?"  # there are routes besides these; no path has it, so it opens none
 _LONGEST = 4_000  # characters of one line in a map, which must fit into the proxy's buffer
 
 
@@ -91,7 +92,9 @@ def _plain(routes: Iterable[str]) -> tuple[str, ...]:
     trimmed = [route.strip() for route in routes]
     slashed = [route if route.startswith("/") else f"/{route}" for route in trimmed if route]
     plain = tuple(route for route in slashed if _PLAIN.fullmatch(route))
-    return plain if len(" ".join(plain)) <= _LONGEST else ()
+    if len(" ".join(plain)) > _LONGEST:
+        return (_MORE,)
+    return plain if len(plain) == len(slashed) else (*plain, _MORE)
 
 
 def _until(expires_at: datetime | None) -> str:

@@ -1,6 +1,7 @@
 -- Public routes of an instance that is awake, for visitors without any session of ours: decided here, so that a page that
--- many read asks nobody. Says yes or nothing: whatever is not plainly public goes on to the provider, which decides as
--- apps_catalog/public_routes.py does. Values of the map are patterns as provider/gate/feed.py writes them.
+-- many read asks nobody. Whatever is not plainly public goes on to the provider, which decides as
+-- apps_catalog/public_routes.py does; txn.shut says that by all that is known here it is open to nobody in particular.
+-- Patterns are as provider/gate/feed_access.py writes them; `?` stands for some that are not among them.
 local routes = Map.new(os.getenv("GATE_MAPS") .. "/public.map", Map._str)
 
 -- `*` stands for any characters, slashes and none included; all else for itself.
@@ -40,6 +41,7 @@ local function public(txn)
       return
     end
   end
+  if not mount and not patterns:find("?", 1, true) then txn:set_var("txn.shut", true) end
 end
 
 core.register_action("public", { "http-req" }, public, 0)
