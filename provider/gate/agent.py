@@ -91,7 +91,7 @@ class Agent:
         filled = any(entry.key == "loaded" and entry.value == self.token for entry in self._proxy.entries("state"))
         reloads = self.cursor is None or not filled or time.monotonic() - self.compared_at > COMPARE_S
         if reloads or self.cursor is None:
-            self._load(connection)
+            self._load(connection, knows=filled and self.cursor is not None)
         else:
             self._follow(connection, self.cursor)
         # The time before the read: what was committed later may be unknown to the proxy.
@@ -118,8 +118,9 @@ class Agent:
             self.connection.execute("SET statement_timeout = '20s'")
         return self.connection
 
-    def _load(self, connection: psycopg.Connection) -> None:
-        """Everything, and in an order in which nobody is let in too early: hosts come last."""
+    def _load(self, connection: psycopg.Connection, *, knows: bool) -> None:
+        """Everything, and in an order in which nobody is let in too early: hosts come last. knows: the proxy has what was
+        placed before, so that what changed since is changed without a gap; comparing mends only what nobody placed."""
         snapshot = feed.load_all(connection, self.config.cell)
         wanted: dict[str, dict[str, str]] = {"revoked": snapshot.revoked, "keys": self.config.session_keys}
         for name in feed.PLACED:
@@ -127,6 +128,11 @@ class Agent:
         placements = self._with_access(connection, snapshot.placements, None) | feed_data.load(
             connection, self.config.cell, self.config.data_key, None
         )
+        if knows:
+            before = self.placements
+            self._place(
+                [pk for pk in before.keys() | placements.keys() if before.get(pk) != placements.get(pk)], placements
+            )
         for entries in placements.values():
             for name, key, value in entries:
                 wanted[name][key] = value

@@ -77,7 +77,7 @@ def scene(gate: Gate, upstreams: Callable[[str], Upstream]) -> Scene:
 
 
 JARS = st.sampled_from(
-    ["freehold_app={mine}", "a=1; freehold_app={mine}; b=2", "freehold_app={mine}; freehold_app={mine}", 
+    ["freehold_app={mine}", "a=1; freehold_app={mine}; b=2", "freehold_app={mine}; freehold_app={mine}",
      "freehold_app={also}",
      "freehold_app={theirs}", "freehold_app={over}", "freehold_app={mine}x", "freehold_app={other_host}",
      "Freehold_App={mine}",
