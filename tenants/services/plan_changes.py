@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
-from tenants import steps
+from tenants import metering, steps
 from tenants.errors import Conflict, Refused
 from tenants.live import announce
 from tenants.models import (
@@ -24,7 +24,7 @@ from tenants.models import (
 )
 from tenants.models.billing import LIVE
 from tenants.models.plans import QUOTA_FIELDS, overruled
-from tenants.reconcile import limits
+from tenants.reconcile import alerts, limits
 from tenants.services import quota
 from tenants.services.plans import hold_plan
 from tenants.states import CloudState, InstanceState
@@ -160,7 +160,9 @@ def change_plan(
         raise Refused("same_plan", "The cloud has this plan already.", field="plan")
     change = require_fit(locked, plan)
     Cloud.objects.filter(pk=locked.pk).update(plan=plan)
+    metering.begin_plan(locked, change.current.pk, plan.pk)
     limits.touch([locked.pk])
+    alerts.mark([locked.pk])
     locked.refresh_from_db(fields=["generation"])
     for other in Operation.objects.filter(cloud=locked, kind=OperationKind.CHANGE_PLAN, state__in=steps.OPEN):
         steps.cancel(other, "The plan was changed again.")

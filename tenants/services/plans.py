@@ -12,7 +12,7 @@ from django.utils import timezone
 from tenants.errors import Conflict, Refused
 from tenants.models import Cloud, Event, Plan, User
 from tenants.models.plans import FIGURES
-from tenants.reconcile import limits
+from tenants.reconcile import alerts, limits
 from tenants.tasks import enqueue_cloud
 
 TERMS = ("name", "description", "price_minor", "currency", "interval", "trial_days", *FIGURES, "is_visible")
@@ -58,6 +58,8 @@ def edit_plan(actor: User | None, slug: str, terms: Mapping[str, Any]) -> Plan:
         Event.record(plan, before="offered", after="offered", actor=_id(actor), reason=_said(plan, before))
     if plan.allowance.quota != allowance.quota:
         _bring_in_line(plan)
+    if plan.traffic_bytes != allowance.traffic_bytes:
+        alerts.mark(list(Cloud.objects.filter(plan=plan).values_list("pk", flat=True)))
     return plan
 
 
