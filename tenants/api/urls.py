@@ -29,6 +29,8 @@ urlpatterns = [
     path("cloud/", clouds.OwnCloud.as_view()),
     path("cloud/reopen/", clouds.Reopen.as_view()),
     path("cloud/usage/", usage.Usage.as_view()),
+    path("cloud/usage/statements/", usage.Statements.as_view()),
+    path("cloud/usage/statements/<slug:month>/", usage.OneStatement.as_view()),
     path("cloud/plan/", plans.OwnPlan.as_view()),
     path("billing/plans/", plans.Plans.as_view()),
     path("apps/", catalog.Apps.as_view()),

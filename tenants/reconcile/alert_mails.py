@@ -7,10 +7,9 @@ from datetime import timedelta
 from django.conf import settings
 from django.core.mail import send_mail
 from django.db.models import F
-from django.template.defaultfilters import date as written_date
 from django.utils import timezone
 
-from tenants.metering import month_of
+from tenants.amounts import in_words
 from tenants.models import Limited, LimitNotice, TrafficCap
 
 log = logging.getLogger(__name__)
@@ -51,15 +50,14 @@ def subject_of(notice: LimitNotice) -> str:
     return f"Your cloud has used {_percent(notice)} % of this month's traffic"
 
 
-def consequence(notice: LimitNotice, *, is_capped: bool) -> str:
+def consequence(what: str, percent: int, *, is_capped: bool) -> str:
     """What happens at 100 %, or has happened, and what its owner can do."""
-    if notice.what == Limited.STORAGE:
+    if what == Limited.STORAGE:
         return "At 100 % nothing more can be stored; reading and deleting go on."
-    until = written_date(month_of(month_of(notice.since) + timedelta(days=32)), "j F")
     if is_capped:
-        when = "Your apps are put to sleep now" if notice.percent >= 100 else "At 100 % your apps are put to sleep"
-        return f"{when}, as you chose, until {until}, or until you raise the cap or change your plan."
-    if notice.percent >= 100:
+        when = "Your apps are put to sleep now" if percent >= 100 else "At 100 % your apps are put to sleep"
+        return f"{when}, as you chose, until the month ends, you raise the cap or you change your plan."
+    if percent >= 100:
         return "Your apps go on, and nothing more is charged; the provider sees it too."
     return "At 100 % your apps go on: you have not chosen that they sleep then."
 
@@ -70,20 +68,11 @@ def _text(notice: LimitNotice) -> str:
         first = f"The data of your apps fills {_percent(notice)} % of the storage of your cloud."
         page = "cloud/"
     else:
-        first = f"Your apps have sent {_size(notice.used_bytes)} of {_size(notice.limit_bytes)} this month."
+        first = f"Your apps have sent {in_words(notice.used_bytes)} of {in_words(notice.limit_bytes)} this month."
         page = "cloud/usage/"
-    return f"{first} {consequence(notice, is_capped=capped)}\n\nSee what takes it: {settings.CONSOLE_URL}/{page}\n"
+    then = consequence(notice.what, notice.percent, is_capped=capped)
+    return f"{first} {then}\n\nSee what takes it: {settings.CONSOLE_URL}/{page}\n"
 
 
 def _percent(notice: LimitNotice) -> int:
     return notice.used_bytes * 100 // notice.limit_bytes if notice.limit_bytes else 100
-
-
-def _size(amount: int) -> str:
-    """As on the usage page: a GB is 10⁹ bytes."""
-    value = float(amount)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:,.1f} TB"

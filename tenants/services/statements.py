@@ -49,6 +49,21 @@ class Statement:
         return _total(period.total for period in self.periods)
 
 
+@dataclass(frozen=True)
+class Closed:
+    """Which months are closed: all up to the last of these, as (first instant, when it was closed), the newest first."""
+
+    months: tuple[tuple[datetime, datetime], ...]
+
+    def of(self, since: datetime) -> datetime | None:
+        """When the month that begins at `since` was closed: a month without use is closed with the next one."""
+        return min((at for month, at in self.months if month >= since), default=None)
+
+
+def closed() -> Closed:
+    return Closed(tuple(ClosedMonth.objects.order_by("-since").values_list("since", "closed_at")))
+
+
 def months(cloud: Cloud) -> "QuerySet[UsageMonth, datetime]":
     """First instants of those in which it used something, the newest first."""
     return UsageMonth.objects.filter(cloud=cloud).order_by("-since").values_list("since", flat=True).distinct()
@@ -56,8 +71,8 @@ def months(cloud: Cloud) -> "QuerySet[UsageMonth, datetime]":
 
 def statement(cloud: Cloud, since: datetime) -> Statement | None:
     """Of the month that begins at `since`. None where nothing was used in it."""
-    closed = ClosedMonth.objects.filter(since__gte=since).order_by("since").first()
-    rows = _closed_lines(cloud, since) if closed else _open_lines(cloud, since)
+    closed_at = closed().of(since)
+    rows = _closed_lines(cloud, since) if closed_at else _open_lines(cloud, since)
     if not rows:
         return None
     periods: dict[tuple[datetime, str, str], list[Line]] = {}
@@ -66,7 +81,7 @@ def statement(cloud: Cloud, since: datetime) -> Statement | None:
         periods.setdefault((row.plan_since, row.plan, plan_name), []).append(Line(row.subject, title, units))
     return Statement(
         since,
-        closed.closed_at if closed else None,
+        closed_at,
         tuple(Period(plan, name, began, tuple(lines)) for (began, plan, name), lines in sorted(periods.items())),
     )
 

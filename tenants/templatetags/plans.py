@@ -2,9 +2,11 @@
 
 from django import template
 
+from tenants.amounts import in_words
 from tenants.models import Plan
 
 register = template.Library()
+register.filter("bytes", in_words)
 
 # Currencies whose smallest unit is not a hundredth (ISO 4217, as Stripe lists them).
 _WHOLE = set("bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split())
@@ -42,7 +44,4 @@ def traffic(size_bytes: int | None) -> str:
     """“no limit”, “100 GB a month”."""
     if size_bytes is None:
         return "no limit"
-    for size, unit in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB")):
-        if size_bytes >= size:
-            return f"{size_bytes / size:.3g} {unit} a month"
-    return f"{size_bytes} bytes a month"
+    return f"{in_words(size_bytes)} a month"

@@ -222,5 +222,5 @@ def test_amounts_are_told_exactly(db: None) -> None:
         *("never by themselves", "after 61 s", "after 15 min", "after 2 h", "after 2 d")
     ]
     assert [traffic(size) for size in (None, 0, 5 * 10**8, 10**11, 25 * 10**11)] == [
-        *("no limit", "0 bytes a month", "500 MB a month", "100 GB a month", "2.5 TB a month")
+        *("no limit", "0 B a month", "500 MB a month", "100 GB a month", "2.5 TB a month")
     ]
