@@ -233,6 +233,12 @@ def cloud_for(operator: User, cloud_id: str) -> Cloud:
     return get_object_or_404(rows if operator.is_staff else rows.none(), pk=cloud_id)
 
 
+def full_clouds_for(operator: User, what: str) -> QuerySet[LimitNotice]:
+    """Notices of clouds that have used all they may, those that came to it last before the others."""
+    rows = LimitNotice.objects.filter(what=what, percent=100, ended_at__isnull=True).order_by("-told_at", "-pk")
+    return rows.select_related("cloud__owner") if operator.is_staff else rows.none()
+
+
 def overrides_for(operator: User, cloud_id: str) -> QuerySet[Override]:
     """All that a cloud ever had, newest first."""
     rows = Override.objects.filter(cloud=cloud_for(operator, cloud_id))

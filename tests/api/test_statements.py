@@ -103,6 +103,28 @@ def test_what_is_no_month_with_use_is_not_there(instance: Instance, month: str) 
     assert browser(instance).get(f"/cloud/usage/statements/{month}/").status_code == 404
 
 
+def test_operators_see_who_is_over(clock: Clock, instance: Instance, cluster: MemoryCluster) -> None:
+    operator = active_person(cluster)
+    operator.is_staff, operator.operator_role = True, "support"
+    operator.save()
+    program, http = Program(operator, ("operator:read",)), Client()
+    http.force_login(operator)
+    path = f"/operator/clouds/{instance.cloud_id}/"
+    alerts.look()
+    assert program("GET", "operator/clouds/full/").json()["results"] == []
+    assert path not in http.get("/operator/clouds/?over=traffic").content.decode()
+    metering.record([Reading("gate", instance.pk, bytes_out=95 * GB)])
+    alerts.look()
+    [told] = program("GET", "operator/clouds/full/").json()["results"]
+    assert (told["cloud"], told["used_bytes"], told["percent"]) == (instance.cloud_id, 103 * GB, 100)
+    assert program("GET", "operator/clouds/full/?what=storage").json()["results"] == []
+    assert error(program("GET", "operator/clouds/full/?what=cpu"))[::2] == (422, "what")
+    assert path in http.get("/operator/clouds/?over=traffic").content.decode()
+    assert "Sent 103 GB of 100 GB." in http.get(path).content.decode()
+    assert 'href="/operator/clouds/?over=traffic"' in http.get("/operator/").content.decode()
+    assert error(Program(instance.cloud.owner)("GET", "operator/clouds/full/"))[0] in (403, 404)
+
+
 def test_nobody_sees_anothers_statement(instance: Instance, cluster: MemoryCluster) -> None:
     stranger = Program(active_person(cluster))
     assert error(stranger("GET", "cloud/usage/statements/2026-01/"))[0] == 404
