@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from tenants.metering import month_of
 from tenants.models import Limited
+from tenants.states import DARK
 
 STEPS = (80, 95, 100)  # per cent
 AT_ONCE = 5000
@@ -76,7 +77,7 @@ def look(now: datetime | None = None) -> None:
         cursor.execute(_BEGIN_MONTH, {"now": now, "month": month_of(now)})
         cursor.execute(_TAKE, [AT_ONCE])
         marked = [row[0] for row in cursor.fetchall()]
-        cursor.execute(f"{_TRAFFIC} {_WORTH_TELLING}", {"clouds": marked, "now": now, "month": month_of(now)})
+        cursor.execute(f"{_TRAFFIC} {_WORTH_TELLING}", _of(marked, now, DARK))
         found = [Traffic(*row) for row in cursor.fetchall()]
     tell(Limited.TRAFFIC, found, now)
 
@@ -84,8 +85,12 @@ def look(now: datetime | None = None) -> None:
 def traffic_of(cloud_id: str, now: datetime | None = None) -> Traffic:
     now = now or timezone.now()
     with connection.cursor() as cursor:
-        cursor.execute(_TRAFFIC, {"clouds": [cloud_id], "now": now, "month": month_of(now)})
+        cursor.execute(_TRAFFIC, _of([cloud_id], now))
         return Traffic(*cursor.fetchone())
+
+
+def _of(cloud_ids: list[str], now: datetime, without: Sequence[str] = ()) -> dict[str, Any]:
+    return {"clouds": cloud_ids, "now": now, "month": month_of(now), "without": list(without)}
 
 
 _MARK = """
@@ -119,7 +124,7 @@ WITH traffic AS (
         ), p.traffic_bytes), t.most_bytes) AS most,
         t.cloud_id IS NOT NULL AS is_capped
     FROM tenants_cloud c JOIN tenants_plan p ON p.slug = c.plan_id LEFT JOIN tenants_trafficcap t ON t.cloud_id = c.id
-    WHERE c.id = ANY(%(clouds)s) AND c.state NOT IN ('closing', 'closed')
+    WHERE c.id = ANY(%(clouds)s) AND c.state <> ALL(%(without)s)
 )
 SELECT cloud_id, used, most, is_capped FROM traffic
 """

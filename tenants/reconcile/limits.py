@@ -39,7 +39,8 @@ def _end(override: Override) -> None:
         return
     if override.names_quota:
         touch([cloud.pk])
-    alerts.mark([cloud.pk])
+    if override.traffic_bytes is not None:
+        alerts.mark([cloud.pk])
     Event.record(cloud, before=cloud.state, after=cloud.state, reason=f"override {override.pk} ran out")
     announce(cloud.pk, cloud.pk)
     log.info("override_ended cloud=%s override=%s", cloud.pk, override.pk)

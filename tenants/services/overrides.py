@@ -99,7 +99,8 @@ def _changed(actor: User | None, override: Override, what: str) -> None:
     cloud = override.cloud
     Event.record(cloud, before=cloud.state, after=cloud.state, actor=actor.pk if actor else "", reason=what)
     announce(cloud.pk, cloud.pk)
-    alerts.mark([cloud.pk])
+    if override.traffic_bytes is not None:
+        alerts.mark([cloud.pk])
     if override.names_quota:  # else there is nothing that the cluster knows of
         limits.touch([cloud.pk])
         enqueue_cloud(cloud.pk)

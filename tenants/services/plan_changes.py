@@ -66,6 +66,7 @@ class Excess:
 class PlanChange:
     """What another plan would mean. before and after: with the overrides that count now. use: what is there now.
 
+    sent_bytes: this month's traffic, which goes on under the other plan.
     price_delta_minor: per interval of the new plan; None where prices cannot be compared (another currency, interval).
     """
 
@@ -74,11 +75,23 @@ class PlanChange:
     before: Allowance
     after: Allowance
     use: Quota
+    sent_bytes: int
     must_go: tuple[Excess, ...]
 
     @property
     def fits(self) -> bool:
         return not self.must_go
+
+    @property
+    def left(self) -> Quota:
+        """Of the new quota, negative where it is too small."""
+        return Quota(**{name: getattr(self.after.quota, name) - getattr(self.use, name) for name in QUOTA_FIELDS})
+
+    @property
+    def traffic_left(self) -> int | None:
+        """Bytes that may still be sent this month. None: without limit."""
+        most = self.after.traffic_bytes
+        return None if most is None else max(0, most - self.sent_bytes)
 
     @property
     def price_delta_minor(self) -> int | None:
@@ -111,6 +124,7 @@ def plan_change(cloud: Cloud, plan: Plan) -> PlanChange:
         before=overruled(cloud.plan.allowance, counting),
         after=after,
         use=use,
+        sent_bytes=alerts.traffic_of(cloud.pk).used_bytes,
         must_go=_must_go(cloud, use, after.quota),
     )
 

@@ -46,6 +46,9 @@ def test_one_sees_what_a_change_means_and_makes_it_with_one_click(ada: Person, n
     install(ada, notes, "mine")
     page = words(ada.browser, "/billing/plans/small/")
     assert "It costs 5.00 EUR a month in place of free." in page and "must-go" not in page
+    assert re.search(r"Apps 20 2 1 1 .* Memory 20 GiB 1 GiB 512 MiB 512 MiB", text(page)), (
+        "what is in use, and then left"
+    )
     key = re.search(r'name="idempotency_key" value="([^"]+)"', page)
     assert key is not None
     answers = [ada.browser.post("/billing/plans/small/", {"idempotency_key": key[1]}) for _ in range(2)]
