@@ -9,6 +9,7 @@ from django.db import IntegrityError, connection, models, transaction
 from django.db.models.deletion import ProtectedError
 from django.utils import timezone
 
+from tenants import currencies
 from tenants.errors import Conflict, Refused
 from tenants.models import Cloud, Event, Plan, User
 from tenants.models.plans import FIGURES
@@ -99,6 +100,11 @@ def require_sound(plan: Plan) -> None:
     except ValidationError as error:
         field, sentences = next(iter(error.message_dict.items()))
         raise Refused("invalid_plan", f"{field}: {sentences[0]}", field=field) from error
+    if plan.currency not in currencies.KNOWN:
+        raise Refused("invalid_plan", "currency: There is no such currency in ISO 4217.", field="currency")
+    if plan.price_minor % currencies.step(plan.currency):
+        said = f"price_minor: In this currency it is a multiple of {currencies.step(plan.currency)}."
+        raise Refused("invalid_plan", said, field="price_minor")
     if plan.slug == settings.DEFAULT_PLAN and plan.price_minor:
         raise Refused("invalid_plan", "Newcomers get this plan: it is free.", field="price_minor")
     if plan.trial_days and not plan.price_minor:
