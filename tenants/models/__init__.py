@@ -3,6 +3,7 @@ from tenants.models.actions import Action, ActionRun, RunResult, RunTrigger
 from tenants.models.billing import BillingAccount, EventCursor, PaymentEvent, PlanPrice
 from tenants.models.clouds import Cell, Cloud, Installation
 from tenants.models.data import Collection, DataKey, DataServer
+from tenants.models.dunning import Arrears, ArrearsMail, CloudHold, HoldCause
 from tenants.models.gate import AppSignIn, GateChange, GateChangeKind, RevokedSession, SignInCode
 from tenants.models.instances import HOLDING_COMPUTE, Instance, InstanceMicro, Wanted
 from tenants.models.operations import Event, Operation, OperationKind, OperationStep
@@ -22,9 +23,12 @@ __all__ = [
     "ApiToken",
     "AppKey",
     "AppSignIn",
+    "Arrears",
+    "ArrearsMail",
     "BillingAccount",
     "Cell",
     "Cloud",
+    "CloudHold",
     "Collection",
     "DataKey",
     "DataServer",
@@ -36,6 +40,7 @@ __all__ = [
     "Gate",
     "GateChange",
     "GateChangeKind",
+    "HoldCause",
     "IdempotencyRecord",
     "Import",
     "Installation",
