@@ -3,6 +3,7 @@ from tenants.models.actions import Action, ActionRun, RunResult, RunTrigger
 from tenants.models.billing import BillingAccount, EventCursor, PaymentEvent, PlanPrice
 from tenants.models.clouds import Cell, Cloud, Installation
 from tenants.models.data import Collection, DataKey, DataServer
+from tenants.models.dunning import Arrears, ArrearsMail, CloudHold, HoldCause
 from tenants.models.gate import AppSignIn, GateChange, GateChangeKind, RevokedSession, SignInCode
 from tenants.models.instances import HOLDING_COMPUTE, Instance, InstanceMicro, Wanted
 from tenants.models.limits import Limited, LimitMark, LimitNotice, TrafficCap
@@ -35,10 +36,13 @@ __all__ = [
     "ApiToken",
     "AppKey",
     "AppSignIn",
+    "Arrears",
+    "ArrearsMail",
     "BillingAccount",
     "Cell",
     "ClosedMonth",
     "Cloud",
+    "CloudHold",
     "Collection",
     "DataKey",
     "DataServer",
@@ -50,6 +54,7 @@ __all__ = [
     "Gate",
     "GateChange",
     "GateChangeKind",
+    "HoldCause",
     "IdempotencyRecord",
     "Import",
     "Installation",

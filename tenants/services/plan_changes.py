@@ -27,7 +27,7 @@ from tenants.models.plans import QUOTA_FIELDS, overruled
 from tenants.reconcile import alerts, limits
 from tenants.services import quota
 from tenants.services.plans import hold_plan
-from tenants.states import CloudState, InstanceState
+from tenants.states import HELD, CloudState, InstanceState
 from tenants.tasks import enqueue_cloud
 
 CHANGE_STEPS = (
@@ -35,7 +35,7 @@ CHANGE_STEPS = (
     ("plan", "Change the plan"),
     ("namespace", "Bring the new limits to your cloud"),
 )
-CHANGEABLE = (CloudState.CREATING, CloudState.ACTIVE, CloudState.SUSPENDED)
+CHANGEABLE = (CloudState.CREATING, CloudState.ACTIVE, *HELD)
 
 
 @dataclass(frozen=True)
