@@ -95,7 +95,8 @@ def tidy() -> None:
     closing.look_after()
     fullness.measure()
     unsettled.prune()
-    alerts.look()
+    for cloud_id in alerts.look():
+        _follow("settle_cap", cloud_id)
     statements.close_month()
     metering.prune()
     transfers.forget_looked_at()

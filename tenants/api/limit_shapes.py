@@ -5,6 +5,8 @@ from typing import Any
 from rest_framework import serializers
 
 from tenants.api.answers import CloudShape, Moment, Number, Text
+from tenants.api.base import Strict
+from tenants.api.requests import Whole
 from tenants.models import LimitNotice
 from tenants.representation import moment
 from tenants.services.limits import Standing
@@ -28,11 +30,21 @@ class OwnCloudShape(CloudShape):
 
 
 class TrafficShape(serializers.Serializer[Any]):
-    """used_bytes: out of its apps in this month (UTC). plan_bytes: null without limit."""
+    """used_bytes: out of its apps in this month (UTC). plan_bytes: null without limit. hard_cap: the apps sleep when it is
+    used up, or at cap_bytes where that is not null. is_asleep: they do, for this.
+    """
 
     used_bytes = Number()
     plan_bytes = Number(allow_null=True)
+    hard_cap = serializers.BooleanField()
+    cap_bytes = Number(allow_null=True)
+    is_asleep = serializers.BooleanField()
     ends_at = Moment()
+
+
+class CapWish(Strict):
+    hard_cap = serializers.BooleanField(required=False)
+    cap_bytes = Whole(required=False, allow_null=True)
 
 
 class UnitsShape(serializers.Serializer[Any]):
@@ -86,6 +98,9 @@ def traffic_document(standing: Standing) -> Document:
     return {
         "used_bytes": standing.traffic.used_bytes,
         "plan_bytes": standing.plan_bytes,
+        "hard_cap": standing.traffic.is_capped,
+        "cap_bytes": standing.cap_bytes,
+        "is_asleep": standing.traffic.is_held,
         "ends_at": moment(standing.ends_at),
     }
 

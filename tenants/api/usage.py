@@ -13,9 +13,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tenants import access
-from tenants.api.answers import PAGE, Moment, Number, Text, errors, page_of
+from tenants.api.answers import KEY, PAGE, Moment, Number, Text, errors, page_of
 from tenants.api.base import Endpoint, person
 from tenants.api.limit_shapes import (
+    CapWish,
     LimitNoticeShape,
     StatementBriefShape,
     StatementShape,
@@ -27,6 +28,8 @@ from tenants.api.limit_shapes import (
 from tenants.errors import Refused
 from tenants.representation import moment
 from tenants.services import limits, statements, usage
+from tenants.services.caps import cap_traffic
+from tenants.services.idempotency import Answer
 
 
 class UsedShape(serializers.Serializer[Any]):
@@ -93,6 +96,26 @@ class Usage(Endpoint):
                 "notices": [notice_document(notice) for notice in limits.counting(cloud)],
             }
         )
+
+    @extend_schema(
+        operation_id="cloud_usage_change",
+        request=CapWish,
+        responses={200: TrafficShape, **errors(404, 409, 422)},
+        parameters=[KEY],
+    )
+    def patch(self, request: Request) -> Response:
+        """Whether the apps sleep once the month's traffic is used up, or before, at `cap_bytes`. What is left out stays."""
+        user, wish = person(request), self.body(request, CapWish)
+        cloud = access.cloud_of(user)
+
+        def act() -> Answer:
+            before = limits.standing(cloud)
+            is_on = wish.get("hard_cap", before.traffic.is_capped)
+            most_bytes = wish.get("cap_bytes", before.cap_bytes if is_on else None)
+            cap_traffic(user, cloud, is_on=is_on, most_bytes=most_bytes)
+            return Answer(200, traffic_document(limits.standing(cloud)))
+
+        return self.once(request, act)
 
 
 class Statements(Endpoint):

@@ -34,7 +34,7 @@ FROM tenants_dataserver d, unnest(array[80, 95]) AS step WHERE d.told_percent >=
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tenants", "0021_newest_people"),
+        ("tenants", "0022_dunning"),
     ]
 
     operations = [

@@ -31,9 +31,13 @@ class Filled:
 
 @dataclass(frozen=True)
 class Traffic(Filled):
-    """Of this month. limit_bytes: of the plan, or less where the owner said so. is_capped: there the apps are to sleep."""
+    """Of this month. limit_bytes: of the plan, or less where the owner said so. is_capped: there the apps are to sleep.
+
+    is_held: they do.
+    """
 
     is_capped: bool
+    is_held: bool
 
     @property
     def is_over(self) -> bool:
@@ -70,8 +74,11 @@ def tell(what: Limited, filled: Sequence[Filled], now: datetime | None = None) -
 
 
 @transaction.atomic
-def look(now: datetime | None = None) -> None:
-    """Tell of traffic wherever it or its limit has changed. Killed, nothing of it has happened; again finds nothing."""
+def look(now: datetime | None = None) -> list[str]:
+    """Tell of traffic wherever it or its limit has changed. Ids of clouds whose apps are to sleep for it, or to wake.
+
+    Those stay marked: the next look names them again, until they do. Killed, nothing of it has happened.
+    """
     now = now or timezone.now()
     with connection.cursor() as cursor:
         cursor.execute(_BEGIN_MONTH, {"now": now, "month": month_of(now)})
@@ -80,6 +87,10 @@ def look(now: datetime | None = None) -> None:
         cursor.execute(f"{_TRAFFIC} {_WORTH_TELLING}", _of(marked, now, DARK))
         found = [Traffic(*row) for row in cursor.fetchall()]
     tell(Limited.TRAFFIC, found, now)
+    to_settle = [one.cloud_id for one in found if one.is_held != (one.is_capped and one.is_over)]
+    if to_settle:
+        mark(to_settle)
+    return to_settle
 
 
 def traffic_of(cloud_id: str, now: datetime | None = None) -> Traffic:
@@ -122,14 +133,15 @@ WITH traffic AS (
                 AND o.traffic_bytes IS NOT NULL
             ORDER BY o.created_at DESC, o.id DESC LIMIT 1
         ), p.traffic_bytes), t.most_bytes) AS most,
-        t.cloud_id IS NOT NULL AS is_capped
+        t.cloud_id IS NOT NULL AS is_capped,
+        EXISTS (SELECT 1 FROM tenants_cloudhold h WHERE h.cloud_id = c.id AND h.cause = 'traffic') AS is_held
     FROM tenants_cloud c JOIN tenants_plan p ON p.slug = c.plan_id LEFT JOIN tenants_trafficcap t ON t.cloud_id = c.id
     WHERE c.id = ANY(%(clouds)s) AND c.state <> ALL(%(without)s)
 )
-SELECT cloud_id, used, most, is_capped FROM traffic
+SELECT cloud_id, used, most, is_capped, is_held FROM traffic
 """
 _WORTH_TELLING = """
-WHERE used::numeric * 100 >= most * 80 OR EXISTS (
+WHERE used::numeric * 100 >= most * 80 OR is_held OR EXISTS (
     SELECT 1 FROM tenants_limitnotice n WHERE n.cloud_id = traffic.cloud_id AND n.what = 'traffic' AND n.ended_at IS NULL
 )
 """

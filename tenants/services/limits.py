@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from tenants.metering import month_of
-from tenants.models import Cloud, Limited, LimitNotice
+from tenants.models import Cloud, Limited, LimitNotice, TrafficCap
 from tenants.reconcile.alert_mails import consequence
 from tenants.reconcile.alerts import Traffic, traffic_of
 
@@ -27,17 +27,22 @@ class Notice:
 
 @dataclass(frozen=True)
 class Standing:
-    """This month's traffic. plan_bytes: what the plan gives, None without limit. ends_at: where it begins anew."""
+    """This month's traffic. plan_bytes: what the plan gives, None without limit. ends_at: where it begins anew.
+
+    cap_bytes: where its owner wants the apps to sleep, if that is before the plan's figure.
+    """
 
     traffic: Traffic
     plan_bytes: int | None
+    cap_bytes: int | None
     ends_at: datetime
 
 
 def standing(cloud: Cloud) -> Standing:
     now = timezone.now()
     until = month_of(month_of(now) + timedelta(days=32))
-    return Standing(traffic_of(cloud.pk, now), cloud.allowance.traffic_bytes, until)
+    cap_bytes = TrafficCap.objects.filter(cloud=cloud).values_list("most_bytes", flat=True).first()
+    return Standing(traffic_of(cloud.pk, now), cloud.allowance.traffic_bytes, cap_bytes, until)
 
 
 def counting(cloud: Cloud) -> list[LimitNotice]:

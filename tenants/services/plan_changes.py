@@ -25,7 +25,7 @@ from tenants.models import (
 from tenants.models.billing import LIVE
 from tenants.models.plans import QUOTA_FIELDS, overruled
 from tenants.reconcile import alerts, limits
-from tenants.services import quota
+from tenants.services import caps, quota
 from tenants.services.plans import hold_plan
 from tenants.states import HELD, CloudState, InstanceState
 from tenants.tasks import enqueue_cloud
@@ -177,6 +177,7 @@ def change_plan(
     metering.begin_plan(locked, change.current.pk, plan.pk)
     limits.touch([locked.pk])
     alerts.mark([locked.pk])
+    caps.settle(locked)
     locked.refresh_from_db(fields=["generation"])
     for other in Operation.objects.filter(cloud=locked, kind=OperationKind.CHANGE_PLAN, state__in=steps.OPEN):
         steps.cancel(other, "The plan was changed again.")

@@ -17,6 +17,7 @@ from tenants.services import limits, statements
 from tenants.services import usage as services
 from tenants.services.statements import Statement
 from tenants.services.usage import Point, Span, Used
+from tenants.views.caps import cap_form
 from tenants.views.person import person
 
 _HEIGHT = 100
@@ -74,6 +75,7 @@ def usage(request: HttpRequest) -> HttpResponse:
     chosen = request.GET.get("instance", "")
     instance = access.instance_for(user, chosen) if chosen else None
     points = services.series(cloud, by, subject=instance.pk if instance else "")
+    standing = limits.standing(cloud)
     context = {
         "by": by,
         "spans": list(Span),
@@ -87,7 +89,8 @@ def usage(request: HttpRequest) -> HttpResponse:
         ],
         "titles": [title for title, _measure, _text in _GRAPHS],
         "notices": limits.notices(cloud),
-        "standing": limits.standing(cloud),
+        "standing": standing,
+        "cap_form": cap_form(standing),
         "months": list(statements.months(cloud)[:_MONTHS]),
     }
     return render(request, "tenants/usage.html", context)

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 
 from tenants import metering
 from tenants.metering import Reading
@@ -16,26 +15,12 @@ from tenants.reconcile.statements import close_month
 from tenants.services.instances import install_app
 from tenants.services.plan_changes import change_plan
 from tests.api.client import Program, error
+from tests.clocks import START, Clock
 from tests.offers import offer
 from tests.worlds import MemoryCluster, active_person, released
 
 pytestmark = pytest.mark.django_db
-START = datetime(2026, 1, 10, tzinfo=UTC)
 GB = 10**9
-
-
-class Clock:
-    now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(timezone, "now", clock)
-    return clock
 
 
 @pytest.fixture

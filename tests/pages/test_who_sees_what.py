@@ -53,6 +53,7 @@ EXPECTED: dict[str, tuple[int | None, int, int, int]] = {
     "operation_retry": (None, 405, 405, 405),
     "cloud": (None, 200, 200, 200),
     "usage": (None, 200, 200, 200),
+    "traffic_cap": (None, 405, 405, 405),
     "statement": (None, 200, 404, 404),
     "statement_file": (None, 200, 404, 404),
     "billing": (None, 200, 200, 200),

@@ -7,57 +7,26 @@ from typing import Any
 import pytest
 from django.core import mail
 from django.db import transaction
-from django.utils import timezone
 
 from tenants import metering
 from tenants.metering import Reading
 from tenants.models import Instance, Limited, LimitMark, LimitNotice, Plan
 from tenants.reconcile import alert_mails, alerts, limits
 from tenants.reconcile.alerts import Filled, tell, traffic_of
-from tenants.services.instances import install_app
 from tenants.services.overrides import end_override, grant_override
 from tenants.services.plan_changes import change_plan
 from tenants.services.plans import edit_plan
+from tests.clocks import Clock
 from tests.offers import offer
-from tests.worlds import MemoryCluster, active_person, cloud_of, released
+from tests.tenants.traffic import GB, ROOM, limited, send
+from tests.worlds import MemoryCluster, cloud_of
 
 pytestmark = pytest.mark.django_db
-GB = 10**9
-ROOM = {"cpu_millis": 9000, "memory_mib": 9000, "storage_mib": 9000, "instances": 9}
-
-
-class Clock:
-    now = datetime(2026, 1, 10, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(timezone, "now", clock)
-    return clock
 
 
 @pytest.fixture
 def instance(clock: Clock, cluster: MemoryCluster) -> Instance:
-    """In a cloud that may send 100 GB a month."""
-    offer("small", **ROOM, traffic_bytes=100 * GB)
-    instance = install_app(active_person(cluster), app_slug=released(cluster).app.slug)[0]
-    change_plan(None, instance.cloud, "small", by_operator=True)
-    instance.cloud.refresh_from_db()
-    alerts.look()
-    return instance
-
-
-def send(clock: Clock, instance: Instance, gigabytes: float, life: str = "gate") -> None:
-    """So much has gone out since the gate was started."""
-    clock.now += timedelta(minutes=1)
-    metering.record([Reading(life, instance.pk, bytes_out=int(gigabytes * GB))])
-    alerts.look()
-    for notice_id in alert_mails.due():
-        alert_mails.send(notice_id)
+    return limited(cluster)
 
 
 def told(instance: Instance) -> list[int]:

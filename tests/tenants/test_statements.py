@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-from django.utils import timezone
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as some
 
@@ -27,32 +26,13 @@ from tenants.reconcile.statements import close_month
 from tenants.services import statements
 from tenants.services.instances import install_app
 from tenants.services.plan_changes import change_plan
+from tests.clocks import START, Clock
 from tests.offers import offer
 from tests.worlds import MemoryCluster, active_person, released
 
 pytestmark = pytest.mark.django_db
-START = datetime(2026, 1, 10, tzinfo=UTC)
 PLANS = ("household", "large", "larger")
 ROOM = {"cpu_millis": 9000, "memory_mib": 9000, "storage_mib": 9000, "instances": 9}
-
-
-@dataclass
-class Clock:
-    now: datetime = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def on(self, **of: int) -> datetime:
-        self.now += timedelta(**of)
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(timezone, "now", clock)
-    return clock
 
 
 @pytest.fixture
