@@ -129,7 +129,7 @@ _ARROWS: dict[type[models.TextChoices], dict[str, str]] = {
         "past_due": "asleep paid erased",
         "asleep": "suspended paid erased",
         "suspended": "closing paid erased",
-        "closing": "suspended paid erased",  # back, where somebody else called off the erasure
+        "closing": "paid erased",
         "paid": "",
         "erased": "",
     },

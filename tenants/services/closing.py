@@ -72,7 +72,7 @@ def reopen(cloud: Cloud, actor: User | None) -> Operation:
     operation = _closing(cloud)
     if cloud.state != CloudState.CLOSING or cloud.erase_at is None or operation is None:
         raise Conflict("not_closing", "Your account is not being closed.")
-    if not can_reopen(cloud, operation):
+    if not can_reopen(cloud):
         raise Conflict("erasure_begun", "The date has come: your account is being erased and cannot be kept any more.")
     steps.cancel(operation, "You kept your account." if actor else "It was paid.")
     wanted, why = holds.wanted_state(cloud)
@@ -87,10 +87,11 @@ def reopen(cloud: Cloud, actor: User | None) -> Operation:
     return again
 
 
-def can_reopen(cloud: Cloud, operation: Operation) -> bool:
+def can_reopen(cloud: Cloud) -> bool:
     """Until its date, and while nothing has been erased."""
+    operation = _closing(cloud)
     is_early = cloud.erase_at is not None and cloud.erase_at > timezone.now()
-    return is_early and operation.steps.filter(name="erase", state=WorkState.QUEUED).exists()
+    return bool(is_early and operation and operation.steps.filter(name="erase", state=WorkState.QUEUED).exists())
 
 
 def _lock(actor: User) -> Cloud:
