@@ -16,6 +16,7 @@ from tenants.models import CloudHold, Event, HoldCause, Instance, LimitMark, Lim
 from tenants.reconcile import alerts, limits
 from tenants.services import holds, sleeping
 from tenants.services.caps import cap_traffic
+from tenants.services.closing import close_account, reopen_account
 from tenants.services.instances import install_app
 from tenants.services.overrides import grant_override
 from tenants.services.plan_changes import change_plan
@@ -74,6 +75,19 @@ def test_with_a_cap_the_apps_sleep_at_the_plans_figure_until_the_month_ends(
     clock.now = datetime(2026, 2, 1, tzinfo=UTC)
     look()
     assert (state(instance), cluster.specs[instance.pk].replicas) == (AWAKE, 1)
+
+
+def test_an_account_that_is_kept_in_another_month_has_traffic_again(clock: Clock, instance: Instance) -> None:
+    owner = instance.cloud.owner
+    cap(instance)
+    send(clock, instance, 100)
+    close_account(owner)
+    settle()
+    clock.now = datetime(2026, 2, 1, tzinfo=UTC)
+    look()
+    reopen_account(owner)
+    look()
+    assert state(instance) == AWAKE
 
 
 def test_a_raised_cap_and_none_wake_them_at_once(clock: Clock, instance: Instance) -> None:
