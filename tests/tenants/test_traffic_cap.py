@@ -221,7 +221,9 @@ def test_programs_choose_it_and_what_they_leave_out_stays(clock: Clock, instance
     ):
         told = program("PATCH", "cloud/usage/", body).json()
         assert (told["hard_cap"], told["cap_bytes"]) == expected, body
-    assert program("PATCH", "cloud/usage/", {"hard_cap": True}, key="k").status_code == 200
+    assert program("PATCH", "cloud/usage/", {"hard_cap": True, "cap_bytes": 90 * GB}, key="k").status_code == 200
+    edit_plan(None, "small", {"traffic_bytes": 80 * GB})
+    assert program("PATCH", "cloud/usage/", {}).json()["cap_bytes"] == 90 * GB, "what was right once may stay"
     assert Program(instance.cloud.owner, ("read",))("PATCH", "cloud/usage/", {}).status_code == 403
     stranger = Program(active_person(MemoryCluster()))
     assert stranger("GET", "cloud/usage/").json()["traffic"]["hard_cap"] is False
