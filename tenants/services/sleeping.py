@@ -42,6 +42,7 @@ from tenants.models import (
     Wanted,
 )
 from tenants.services import data_sleep
+from tenants.services.drains import drop_drains, locked_drain
 from tenants.services.instances import lock, moved, require_still
 from tenants.states import CloudState, InstanceState, move
 from tenants.tasks import enqueue_drains
@@ -84,7 +85,7 @@ def sleep_now(actor: User, instance: Instance) -> Operation:
     if locked.state == InstanceState.ASLEEP:
         steps.succeed(operation)
         return operation
-    Drain.objects.filter(subject=locked.pk).delete()
+    drop_drains(subject=locked.pk)
     steps.start(operation, "close")
     _drain(locked, None, operation)
     return operation
@@ -103,8 +104,7 @@ def cancel_drain(instance_id: str, reason: str = "It was used again.") -> bool:
     if not Drain.objects.filter(subject=instance_id).exists():
         return False
     with transaction.atomic():
-        # Waits for whoever is just finishing it; then there is nothing left to delete.
-        drain = Drain.objects.select_for_update(of=("self",), no_key=True).filter(subject=instance_id).first()
+        drain = locked_drain(instance_id)
         if drain is None:
             return False
         _give_up(drain, reason)
@@ -186,7 +186,7 @@ def _finish(subject: str) -> bool:
         # The instance first, as everybody does who changes it; then its drain, so that nobody cancels it meanwhile.
         locked = _locked(subject)
         server = DataServer.objects.select_for_update(of=("self",), no_key=True).filter(pk=subject).first()
-        drain = Drain.objects.select_for_update(of=("self",), no_key=True).filter(subject=subject).first()
+        drain = locked_drain(subject)
         if drain is None:
             return True
         answers = {answer.gate_id: answer for answer in drain.answers.all()}
