@@ -35,7 +35,7 @@ class _Usage(models.Model):
 
 
 class UsageHour(_Usage):
-    """since: the hour's beginning. Noticed in that hour, used in it or a little before: a minute, or five of what hardly changed."""
+    """since: the hour's beginning. Noticed in that hour, used in it or shortly before, at most five minutes."""
 
     pk = models.CompositePrimaryKey("cloud", "since", "subject")
     since = models.DateTimeField()
