@@ -138,7 +138,7 @@ def test_each_app_says_why_it_does_not_run_and_nothing_wakes_it(clock: Clock, in
         assert "traffic is used up (100 GB), and you chose" in answer.json()["error"]["message"]
     with pytest.raises(Conflict, match="used up"):
         install_app(instance.cloud.owner, app_slug=instance.app.slug)
-    assert sleeping.wake(instance.pk) == "stopped", "as the gate asks for whoever may enter"
+    assert waking.wake(instance.pk) == "stopped", "as the gate asks for whoever may enter"
     cap(instance, most_bytes=50 * GB)
     instance.refresh_from_db()
     assert "used up (50 GB)" in instance.state_reason
