@@ -80,7 +80,7 @@ BUNDLE_LIMIT_MIB = env.integer("FREEHOLD_BUNDLE_LIMIT_MIB", 250)
 
 # --- money -----------------------------------------------------------------------------------------------------------
 # Without a key billing is off: plans are changed freely and nothing is charged.
-STRIPE_KEY = env.text("FREEHOLD_STRIPE_KEY", "")
+STRIPE_KEY = env.beginning("FREEHOLD_STRIPE_KEY", ("sk_test_", "rk_test_", "sk_live_", "rk_live_"))
 # Of the webhook endpoint, "secret,secret": all verify, so that one can be replaced.
 _secrets = env.text("FREEHOLD_STRIPE_WEBHOOK_SECRET", "" if DEBUG or not STRIPE_KEY else None)
 STRIPE_WEBHOOK_SECRETS = [secret.strip() for secret in _secrets.split(",") if secret.strip()]

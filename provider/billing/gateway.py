@@ -47,6 +47,8 @@ class StripeGateway:
         params: Any = {"email": email, "metadata": {"cloud": cloud_id}}
         with _told():
             made = self._client.v1.customers.create(params, _once("customer", params))
+        if made.livemode != settings.STRIPE_LIVE:  # written down, it would be asked about with a key that knows it not
+            raise Declined(f"the key is not of the mode that its name says: {made.id} is of the other one")
         return made.id
 
     def delete_customer(self, customer: str) -> None:
@@ -166,7 +168,7 @@ class StripeGateway:
                 return _happened(json.loads(text))
             except stripe.SignatureVerificationError:
                 continue
-            except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
                 raise Declined("it is no event") from error
         raise Declined("the signature is not Stripe's, or too old")
 
@@ -206,7 +208,7 @@ def _subscription(row: stripe.Subscription) -> Subscription:
 
 
 def _happened(event: dict[str, Any]) -> Happened:
-    if event["object"] != "event":
+    if event["object"] != "event" or not isinstance(event["livemode"], bool):
         raise ValueError("no event")
     about = event["data"]["object"]
     customer = about["id"] if about.get("object") == "customer" else about.get("customer")
@@ -217,7 +219,7 @@ def _happened(event: dict[str, Any]) -> Happened:
         kind=_word(event["type"]),
         customer=_word(customer) if customer else "",
         created=_moment(event["created"]),
-        is_live=bool(event["livemode"]),
+        is_live=event["livemode"],
     )
 
 

@@ -43,7 +43,7 @@ def hear(event: Happened, *, fetched: bool = False) -> bool:
             },
         )
         if is_new and event.customer:
-            for account in BillingAccount.objects.filter(customer=event.customer):
+            for account in BillingAccount.customers().filter(customer=event.customer):
                 notice(account.pk)
     return is_new
 
@@ -57,11 +57,11 @@ def notice(account_id: int) -> None:
 def read_list() -> int:
     """Hear of what was not delivered, however long that was out. Returns how many events were new."""
     now = timezone.now()
-    cursor = EventCursor.objects.first()
+    cursor = EventCursor.objects.filter(livemode=settings.STRIPE_LIVE).first()
     since = cursor.read_until - OVERLAP if cursor else now - KEPT_THERE
     if since < now - KEPT_THERE:  # the list is shorter than the gap: ask about everybody
         with transaction.atomic():
-            for account_id in BillingAccount.objects.exclude(customer="").values_list("pk", flat=True):
+            for account_id in BillingAccount.customers().values_list("pk", flat=True):
                 notice(account_id)
         since = now - KEPT_THERE
     new = 0
@@ -70,7 +70,7 @@ def read_list() -> int:
             new += hear(event, fetched=True)
         except WrongMode:
             log.error("billing_event_of_the_wrong_mode event=%s", event.id)
-    EventCursor.objects.update_or_create(pk=cursor.pk if cursor else 1, defaults={"read_until": now})
+    EventCursor.objects.update_or_create(livemode=settings.STRIPE_LIVE, defaults={"read_until": now})
     PaymentEvent.objects.filter(created_at__lt=now - KEPT_HERE).delete()
     if new:
         log.warning("billing_events_caught_up number=%s", new)

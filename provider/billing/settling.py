@@ -29,7 +29,7 @@ def unsettled() -> list[int]:
     kept = Q(cloud__state=CloudState.ACTIVE, ends_with_account=True)
     closed = Q(cloud__state=CloudState.CLOSED)
     again = ~Q(problem="") & Q(checked_at__lt=timezone.now() - TRIED_EVERY)
-    rows = BillingAccount.objects.exclude(customer="").filter(heard | closing | kept | closed | again)
+    rows = BillingAccount.customers().filter(heard | closing | kept | closed | again)
     return list(rows.order_by("checked_at").values_list("pk", flat=True)[:AT_ONCE])
 
 
@@ -39,7 +39,7 @@ def settle(account_id: int) -> None:
     Killed anywhere: `noticed` is still ahead and the next sweep does it again. Raises BillingError.
     """
     with held(f"billing:{account_id}") as mine:
-        account = BillingAccount.objects.select_related("cloud").filter(pk=account_id).exclude(customer="").first()
+        account = BillingAccount.customers().select_related("cloud").filter(pk=account_id).first()
         if not mine or account is None:
             return  # who holds it began before or after us; if before, noticed is ahead of what it settles
         if account.cloud.state == CloudState.CLOSED:

@@ -3,9 +3,11 @@
 import logging
 
 from celery import shared_task
+from django.conf import settings
 
 from provider.billing import hearing, settling
 from provider.billing.port import BillingError, is_on
+from tenants.models import BillingAccount
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,9 @@ def read_events() -> None:
     """Once an hour: what was not delivered."""
     if not is_on():
         return
+    others = BillingAccount.objects.exclude(customer="").exclude(livemode=settings.STRIPE_LIVE).count()
+    if others:
+        log.error("billing_accounts_of_the_other_mode number=%s", others)
     try:
         hearing.read_list()
     except BillingError as error:

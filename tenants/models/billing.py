@@ -1,7 +1,12 @@
-"""What is known of a cloud's payments. The payment provider is the truth; these rows are what it said when last asked."""
+"""What is known of a cloud's payments. The payment provider is the truth; these rows are what it said when last asked.
+
+It keeps two worlds, one for trying and one for real money, that know nothing of each other; the key decides which one we are
+in. `livemode` is its word for that: a row that names something of the one is never used in the other.
+"""
 
 from typing import ClassVar
 
+from django.conf import settings
 from django.db import models
 
 from tenants.models.clouds import Cloud
@@ -22,6 +27,7 @@ class BillingAccount(models.Model):
 
     cloud = models.OneToOneField(Cloud, on_delete=models.PROTECT, related_name="billing")
     customer = models.CharField(max_length=80, blank=True)
+    livemode = models.BooleanField(default=False)
     subscription = models.CharField(max_length=80, blank=True)
     status = models.CharField(max_length=30, blank=True)
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
@@ -49,6 +55,15 @@ class BillingAccount(models.Model):
 
     def __str__(self) -> str:
         return self.customer
+
+    @classmethod
+    def customers(cls) -> models.QuerySet["BillingAccount"]:
+        """Those who went to pay in the mode that we are in."""
+        return cls.objects.exclude(customer="").filter(livemode=settings.STRIPE_LIVE)
+
+    @property
+    def is_of_the_other_mode(self) -> bool:
+        return bool(self.customer) and self.livemode != settings.STRIPE_LIVE
 
     @property
     def is_live(self) -> bool:
@@ -78,6 +93,7 @@ class PlanPrice(models.Model):
 
     price = models.CharField(primary_key=True, max_length=80)
     product = models.CharField(max_length=80)
+    livemode = models.BooleanField(default=False)
     plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="prices")
     amount_minor = models.PositiveIntegerField()
     currency = models.CharField(max_length=3)
@@ -88,6 +104,7 @@ class PlanPrice(models.Model):
 
 
 class EventCursor(models.Model):
-    """One row: up to when the provider's list of events has been read."""
+    """One row for each mode: up to when the provider's list of events has been read."""
 
+    livemode = models.BooleanField(default=False, unique=True)
     read_until = models.DateTimeField()

@@ -159,10 +159,8 @@ class Stripe:
 
     def sign(self, event: Object, secret: str, *, age_s: int = 0) -> tuple[bytes, str]:
         """(body, Stripe-Signature) of a delivery."""
-        body = json.dumps(event, indent=2)
-        at = int(time.time()) - age_s
-        digest = hmac.new(secret.encode(), f"{at}.{body}".encode(), hashlib.sha256).hexdigest()
-        return body.encode(), f"t={at},v1={digest},v0=ignored"
+        body = json.dumps(event, indent=2).encode()
+        return body, signature_of(body, secret, int(time.time()) - age_s)
 
     # --- how it keeps things ----------------------------------------------------------------------------------------
     def _new(self, prefix: str, kind: str, fields: Object, told: str = "") -> Object:
@@ -226,6 +224,11 @@ class Stripe:
             "request": {"id": None, "idempotency_key": None},
         }
         self.events.append(event)
+
+
+def signature_of(body: bytes, secret: str, at: int) -> str:
+    digest = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={at},v1={digest},v0=ignored"
 
 
 def _matches(row: Object, sent: Object) -> bool:

@@ -1,0 +1,28 @@
+"""Rows that name something at the payment provider say of which of its two modes that is.
+
+Those that are there belong to the mode of the key that this runs with; without one, to the mode for trying.
+"""
+
+from django.conf import settings
+from django.db import migrations, models
+
+
+def of_this_mode(apps, schema_editor):
+    if settings.STRIPE_LIVE:
+        for name in ("BillingAccount", "EventCursor", "PlanPrice"):
+            apps.get_model("tenants", name).objects.update(livemode=True)
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("tenants", "0021_newest_people"),
+    ]
+
+    operations = [
+        migrations.AddField(model_name="billingaccount", name="livemode", field=models.BooleanField(default=False)),
+        migrations.AddField(
+            model_name="eventcursor", name="livemode", field=models.BooleanField(default=False, unique=True)
+        ),
+        migrations.AddField(model_name="planprice", name="livemode", field=models.BooleanField(default=False)),
+        migrations.RunPython(of_this_mode, migrations.RunPython.noop, elidable=True),
+    ]
