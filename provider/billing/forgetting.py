@@ -37,6 +37,7 @@ def _forget(account: BillingAccount) -> str:
             customer="",
             subscription="",
             status="",
+            price="",
             plan=None,
             problem="",
             cancel_at_period_end=False,

@@ -61,6 +61,7 @@ def _settle(account: BillingAccount, found: list[Subscription]) -> None:
         BillingAccount.objects.filter(pk=account.pk).update(
             subscription=last.id if last else "",
             status=last.status if last else "",
+            price=last.price if last else "",
             plan=plan_id,
             problem=problem,
             cancel_at_period_end=bool(current and current.cancel_at_period_end),
@@ -116,5 +117,5 @@ def _delete_customer(account: BillingAccount) -> None:
     """The cloud is erased: so is what the payment provider knows of its owner. Again: there is none any more."""
     gateway().delete_customer(account.customer)
     BillingAccount.objects.filter(pk=account.pk).update(
-        customer="", subscription="", status="", problem="", deleted_at=timezone.now(), settled=F("noticed")
+        customer="", subscription="", status="", price="", problem="", deleted_at=timezone.now(), settled=F("noticed")
     )

@@ -5,7 +5,7 @@ import logging
 from celery import shared_task
 from django.conf import settings
 
-from provider.billing import hearing, settling
+from provider.billing import hearing, letters, settling
 from provider.billing.port import BillingError, is_on
 from tenants.models import BillingAccount
 
@@ -20,10 +20,12 @@ def settle_account(account_id: int) -> None:
 
 @shared_task
 def settle() -> None:
-    """Once a minute: whatever is not settled. A payment provider that is away costs minutes."""
+    """Once a minute: whatever is not settled, and mails that are due. A payment provider that is away costs minutes."""
     if is_on():
         for account_id in settling.unsettled():
             _settle(account_id)
+        for account_id in letters.due():
+            letters.announce_charge(account_id)
 
 
 @shared_task

@@ -24,5 +24,11 @@ class Migration(migrations.Migration):
             model_name="eventcursor", name="livemode", field=models.BooleanField(default=False, unique=True)
         ),
         migrations.AddField(model_name="planprice", name="livemode", field=models.BooleanField(default=False)),
+        migrations.AddField(
+            model_name="billingaccount", name="trial_told", field=models.DateTimeField(blank=True, null=True)
+        ),
+        migrations.AddField(
+            model_name="billingaccount", name="price", field=models.CharField(blank=True, max_length=80)
+        ),
         migrations.RunPython(of_this_mode, migrations.RunPython.noop, elidable=True),
     ]

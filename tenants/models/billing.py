@@ -17,11 +17,12 @@ LIVE = ("trialing", "active", "past_due")
 
 
 class BillingAccount(models.Model):
-    """One per cloud that ever went to pay. subscription, status: of the one that counts, "" without one.
+    """One per cloud that ever went to pay. subscription, status, price: of the one that counts, "" without one.
 
     noticed grows with everything heard of it; settled is the value that it had when the provider was last asked: where
     they differ it is asked again. plan: the one that its subscription gave last; problem: why that could not be given.
     ends_with_account: the subscription was ended because the account is being closed, and goes on if it is kept.
+    trial_told: the end of a trial that its owner was told of.
     deleted_at: when the customer was deleted at the provider; customer is "" from then on.
     """
 
@@ -30,10 +31,12 @@ class BillingAccount(models.Model):
     livemode = models.BooleanField(default=False)
     subscription = models.CharField(max_length=80, blank=True)
     status = models.CharField(max_length=30, blank=True)
+    price = models.CharField(max_length=80, blank=True)
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     problem = models.TextField(blank=True)
     cancel_at_period_end = models.BooleanField(default=False)
     trial_end = models.DateTimeField(null=True, blank=True)
+    trial_told = models.DateTimeField(null=True, blank=True)
     period_end = models.DateTimeField(null=True, blank=True)
     ends_with_account = models.BooleanField(default=False)
     noticed = models.PositiveBigIntegerField(default=0)

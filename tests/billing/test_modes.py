@@ -55,7 +55,7 @@ def test_an_event_of_live_mode_about_a_customer_of_the_same_name_concerns_nobody
     with live(settings) as real:
         real.stripe.create_customer({})
         real.stripe.objects[payer.account.customer] = {"id": payer.account.customer, "object": "customer"}
-        real.stripe._tell(
+        real.stripe.tell(
             "customer.subscription.deleted", {"object": "subscription", "customer": payer.account.customer}
         )
         assert deliver(real, real.stripe.events[-1]).status_code == 200

@@ -188,7 +188,7 @@ def test_a_gap_longer_than_stripes_list_asks_about_everybody(payer: Payer) -> No
 def test_a_list_of_more_than_a_page_is_read_whole(payer: Payer) -> None:
     payer.session("small")
     for _ in range(130):
-        payer.double.stripe._tell("invoice.paid", {"object": "invoice", "customer": payer.account.customer})
+        payer.double.stripe.tell("invoice.paid", {"object": "invoice", "customer": payer.account.customer})
     assert hearing.read_list() == 130
     assert hearing.read_list() == 0
 

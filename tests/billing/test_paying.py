@@ -36,7 +36,7 @@ def test_paying_for_a_plan_gives_it_to_the_cloud(payer: Payer) -> None:
     settle()
     assert (payer.cloud.plan_id, payer.account.status) == ("small", "active")
     assert Operation.objects.get(kind="change_plan").state == "succeeded"
-    assert payer.account.period_end is not None and payer.account.period_end > timezone.now() + timedelta(days=29)
+    assert payer.account.period_end is not None and payer.account.period_end > timezone.now() + timedelta(days=27)
     (price,) = stripe_has(payer, "price")
     assert (price["unit_amount"], price["currency"], price["recurring"]) == (500, "eur", {"interval": "month"})
     changes = Operation.objects.filter(kind="change_plan").count()
