@@ -14,7 +14,7 @@ from tenants.errors import Refused
 from tenants.models import BillingAccount, PlanPrice
 from tenants.models.billing import LIVE
 from tenants.reconcile.advisory import held
-from tenants.services.plan_changes import change_plan
+from tenants.services.plan_changes import CHANGEABLE, change_plan
 from tenants.states import CloudState
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def unsettled() -> list[int]:
     closing = Q(cloud__state=CloudState.CLOSING, status__in=LIVE, cancel_at_period_end=False)
     kept = Q(cloud__state=CloudState.ACTIVE, ends_with_account=True)
     closed = Q(cloud__state=CloudState.CLOSED)
-    again = ~Q(problem="") & Q(checked_at__lt=timezone.now() - TRIED_EVERY)
+    again = ~Q(problem="") & Q(checked_at__lt=timezone.now() - TRIED_EVERY, cloud__state__in=CHANGEABLE)
     rows = BillingAccount.customers().filter(heard | closing | kept | closed | again)
     return list(rows.order_by("checked_at").values_list("pk", flat=True)[:AT_ONCE])
 

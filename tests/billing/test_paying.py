@@ -306,3 +306,16 @@ def test_where_nobody_pays_the_sdk_is_not_loaded() -> None:
         "import django; django.setup(); import provider.urls, provider.celery, sys; sys.exit('stripe' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0
+
+
+def test_a_plan_that_a_closing_cloud_cannot_be_given_is_not_tried_again_and_again(payer: Payer) -> None:
+    subscription = str(payer.subscribed("small")["id"])
+    close_account(payer.user)
+    payer.double.stripe.end(subscription)
+    settling.settle(payer.account.pk)
+    BillingAccount.objects.update(checked_at=timezone.now() - timedelta(hours=1))
+    assert payer.account.problem and settling.unsettled() == []
+    reopen_account(payer.user)
+    assert settling.unsettled() == [payer.account.pk]
+    tasks.settle()
+    assert (payer.cloud.plan_id, payer.account.problem) == ("household", "")

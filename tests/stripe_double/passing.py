@@ -55,7 +55,8 @@ class Passing:
             periods += 1
         item["current_period_end"] = later(anchor, interval, periods)
         total = item["price"]["unit_amount"] + row.pop("pending_prorations", 0)
-        refused = row["customer"] in self.cards_refused
+        owed = -self.stripe.objects[row["customer"]].get("balance", 0)
+        refused = row["customer"] in self.cards_refused and total > owed
         self.stripe.invoice(row, total, paid=not refused)
         if refused:
             self._tries.setdefault(row["id"], (self.stripe.now(), 0))
@@ -82,7 +83,7 @@ class Passing:
         del self._tries[row["id"]]
         for invoice in [one for one in self.stripe.objects.values() if one["object"] == "invoice"]:
             if invoice["customer"] == row["customer"] and invoice["status"] == "open":
-                invoice |= {"status": "paid", "amount_paid": invoice["total"], "paid_at": self.stripe.now()}
+                invoice |= {"status": "paid", "amount_paid": invoice["amount_due"]}
                 self.stripe.tell("invoice.paid", invoice)
         if row["status"] in ("past_due", "unpaid"):
             row["status"] = "active"

@@ -194,6 +194,10 @@ class Stripe:
         return [row for row in self.objects.values() if row["object"] == kind and row.get("customer") == customer]
 
     def invoice(self, subscription: Object, total: int, *, paid: bool) -> None:
+        """What the customer was owed is set against it, and what it leaves over is owed."""
+        customer = self.objects[subscription["customer"]]
+        left = total + customer.get("balance", 0)
+        due, customer["balance"] = max(0, left), min(0, left)
         price = subscription["items"]["data"][0]["price"]
         row = self._new(
             "in",
@@ -204,7 +208,8 @@ class Stripe:
                 "status": "paid" if paid else "open",
                 "currency": price["currency"],
                 "total": total,
-                "amount_paid": total if paid else 0,
+                "amount_due": due,
+                "amount_paid": due if paid else 0,
                 "hosted_invoice_url": "https://invoice.invalid/",
             },
         )
