@@ -86,7 +86,15 @@ _secrets = env.text("FREEHOLD_STRIPE_WEBHOOK_SECRET", "" if DEBUG or not STRIPE_
 STRIPE_WEBHOOK_SECRETS = [secret.strip() for secret in _secrets.split(",") if secret.strip()]
 STRIPE_LIVE = STRIPE_KEY.startswith(("sk_live_", "rk_live_"))
 STRIPE_API = env.text("FREEHOLD_STRIPE_API", "")  # another server that speaks its API; empty: Stripe itself
+# Passed through to what is made there from now on; how taxes and addresses are dealt with is set up at Stripe itself.
 STRIPE_TAX = env.boolean("FREEHOLD_STRIPE_TAX", False)
+STRIPE_TAX_IDS = env.boolean("FREEHOLD_STRIPE_TAX_IDS", False)
+STRIPE_TAX_BEHAVIOR = env.choice("FREEHOLD_STRIPE_TAX_BEHAVIOR", ("unset", "inclusive", "exclusive"), "unset")
+STRIPE_TAX_CODE = env.text("FREEHOLD_STRIPE_TAX_CODE", "")
+STRIPE_ADDRESS = env.choice("FREEHOLD_STRIPE_ADDRESS", ("auto", "required"), "auto")
+STRIPE_PRORATION = env.choice(
+    "FREEHOLD_STRIPE_PRORATION", ("create_prorations", "always_invoice", "none"), "create_prorations"
+)
 
 # --- Django ----------------------------------------------------------------------------------------------------------
 ROOT_URLCONF = "provider.urls"

@@ -112,6 +112,7 @@ def _price(plan: Plan) -> str:
         "amount_minor": plan.price_minor,
         "currency": plan.currency,
         "interval": plan.interval,
+        "tax_behavior": settings.STRIPE_TAX_BEHAVIOR,
         "livemode": settings.STRIPE_LIVE,
     }
     known = PlanPrice.objects.filter(plan=plan, **terms).first()

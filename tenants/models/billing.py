@@ -91,8 +91,35 @@ class PaymentEvent(models.Model):
         return self.id
 
 
+class PaymentOutcome(models.TextChoices):
+    """What became of an event that came in. refused: nobody we know signed it, or too long ago; its kind is not believed."""
+
+    HEARD = "heard"
+    KNOWN = "known"
+    FETCHED = "fetched"  # it never came by itself, and was found in the list
+    WRONG_MODE = "wrong_mode"
+    REFUSED = "refused"
+
+
+class PaymentEventCount(models.Model):
+    """How often each of these came about, for whoever watches; the rows of events are forgotten after a while."""
+
+    kind = models.CharField(max_length=80, blank=True)
+    outcome = models.CharField(max_length=10, choices=PaymentOutcome.choices)
+    count = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["kind", "outcome"], name="payment_event_count_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.outcome}"
+
+
 class PlanPrice(models.Model):
-    """The price at the payment provider that stands for a plan's. They never change there: another amount is another."""
+    """The price at the payment provider that stands for a plan's. They never change there: other terms are another price.
+
+    tax_behavior: whether the amount is with taxes: its word, "unset" where its own settings say.
+    """
 
     price = models.CharField(primary_key=True, max_length=80)
     product = models.CharField(max_length=80)
@@ -101,6 +128,7 @@ class PlanPrice(models.Model):
     amount_minor = models.PositiveIntegerField()
     currency = models.CharField(max_length=3)
     interval = models.CharField(max_length=5)
+    tax_behavior = models.CharField(max_length=10, default="unset")
 
     def __str__(self) -> str:
         return self.price

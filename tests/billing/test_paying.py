@@ -230,12 +230,6 @@ def test_cards_and_invoices(payer: Payer) -> None:
     )
 
 
-def test_tax_is_passed_through(payer: Payer, settings: Settings) -> None:
-    settings.STRIPE_TAX = True
-    session = payer.double.stripe.get("checkout.session", payer.session("small"))
-    assert session["automatic_tax"] == {"enabled": True} and session["customer_update"] == {"address": "auto"}
-
-
 @pytest.mark.parametrize("lost", [1, 2])
 def test_answers_that_are_lost_make_nothing_twice(payer: Payer, lost: int) -> None:
     payer.double.lost_answers = lost

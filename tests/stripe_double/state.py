@@ -61,6 +61,7 @@ class Stripe:
             raise Refusal(400, "A subscription needs mode, line_items and success_url.")
         for line in sent["line_items"]:
             self._get(line["price"], "price", param="line_items[0][price]")
+        _require_kept(sent)
         row = self._new("cs", "checkout.session", {"status": "open", "payment_status": "unpaid", **sent})
         row["url"] = f"https://checkout.invalid/{row['id']}"
         return row
@@ -242,6 +243,15 @@ class Stripe:
 def signature_of(body: bytes, secret: str, at: int) -> str:
     digest = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={at},v1={digest},v0=ignored"
+
+
+def _require_kept(sent: Object) -> None:
+    """Taxes go by what is known of the customer, so what is entered at Checkout must be kept with it."""
+    kept = sent.get("customer_update", {})
+    if sent.get("automatic_tax", {}).get("enabled") and kept.get("address") != "auto":
+        raise Refusal(400, "Automatic tax calculation requires a valid address.", code="customer_tax_location_invalid")
+    if sent.get("tax_id_collection", {}).get("enabled") and kept.get("name") != "auto":
+        raise Refusal(400, "Tax ID collection requires updating business name.", param="customer_update[name]")
 
 
 def later(moment: int, interval: str, number: int = 1) -> int:
