@@ -5,23 +5,26 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tenants import access
-from tenants.api.answers import KEY, ChangedCloudShape, CloudShape, errors
+from tenants.api.answers import KEY, ChangedCloudShape, errors
 from tenants.api.base import Endpoint, person
+from tenants.api.limit_shapes import OwnCloudShape, notice_document
 from tenants.api.shapes import cloud_document
 from tenants.models import Operation, User
 from tenants.services.closing import close_account, reopen_account
 from tenants.services.idempotency import Answer
+from tenants.services.limits import counting
 from tenants.services.quota import use_of
 
 
 class OwnCloud(Endpoint):
     area = "cloud"
 
-    @extend_schema(operation_id="cloud_retrieve", responses={200: CloudShape, **errors(404)})
+    @extend_schema(operation_id="cloud_retrieve", responses={200: OwnCloudShape, **errors(404)})
     def get(self, request: Request) -> Response:
-        """The cloud with its quota and what is used of it."""
+        """The cloud with its quota, what is used of it, and `notices` of limits that come near (80, 95, 100 %)."""
         cloud = access.cloud_of(person(request))
-        return Response(cloud_document(cloud, use_of(cloud)))
+        notices = [notice_document(notice) for notice in counting(cloud)]
+        return Response({**cloud_document(cloud, use_of(cloud)), "notices": notices})
 
     @extend_schema(
         operation_id="cloud_destroy", responses={202: ChangedCloudShape, **errors(404, 409)}, parameters=[KEY]

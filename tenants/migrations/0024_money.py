@@ -15,7 +15,7 @@ def of_this_mode(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tenants", "0021_newest_people"),
+        ("tenants", "0023_alerts"),
     ]
 
     operations = [
