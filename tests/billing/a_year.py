@@ -17,7 +17,7 @@ from django.core import mail
 from django.utils import timezone
 
 from provider.celery import app
-from tenants.models import BillingAccount, Cloud, User
+from tenants.models import BillingAccount, Cloud, Event, User
 from tests.api.client import Program
 from tests.billing.conftest import SECRET, post
 from tests.stripe_double.passing import Passing
@@ -43,11 +43,14 @@ class Worker:
                 app.tasks[name](*ids)
 
     def beat(self) -> None:
-        """Every periodic task once, whatever there is."""
-        for name, entry in settings.CELERY_BEAT_SCHEDULE.items():
-            if name not in NOT_OF_DAYS:
-                self.waiting.append((entry["task"], ()))
-        self.work()
+        """Every periodic task, and all again where something changed its state: they run each minute."""
+        periodic = [entry["task"] for name, entry in settings.CELERY_BEAT_SCHEDULE.items() if name not in NOT_OF_DAYS]
+        for _ in range(3):
+            changes = Event.objects.count()
+            self.waiting += [(task, ()) for task in periodic]
+            self.work()
+            if Event.objects.count() == changes:
+                break
 
     @contextmanager
     def instead_of_the_broker(self) -> Iterator[None]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 import pytest
+from django.test import Client
 
 from tests.billing.a_year import Dated, Person, World
 from tests.offers import offer
@@ -105,6 +106,24 @@ def stripe_is_back(person: Person) -> None:
     person.world.is_cut_off = False
 
 
+def apps_are(state: str) -> Act:
+    def act(person: Person) -> None:
+        assert {row["state"] for row in person.asks("GET", "instances/")["results"]} == {state}
+
+    return act
+
+
+def is_told(*, asleep_until: str) -> Act:
+    """In the console too."""
+
+    def act(person: Person) -> None:
+        browser = Client()
+        browser.force_login(person.user)
+        assert asleep_until in browser.get("/").content.decode()
+
+    return act
+
+
 def has(plan: str, state: str = "active") -> Act:
     def act(person: Person) -> None:
         assert (person.cloud.plan_id, person.cloud.state) == (plan, state)
@@ -176,7 +195,7 @@ LIVES = {
         ends=("small", "active"),
     ),
     "Dan": Life(
-        "has a card that is refused for five days in April, and notices nothing but mails.",
+        "has a card that is refused for five days in April, and notices nothing of it but two mails.",
         {
             "2 Jan": (arrives, subscribes_to("large")),
             "1 Apr": (loses_the_card,),
@@ -184,8 +203,73 @@ LIVES = {
             "7 Apr": (gives_a_new_card, has("large")),
         },
         monthly("20.00", *on_the(2, 1, 12)),
-        [],
+        [("2 Apr", "Your payment for the plan Large did not get through"), ("7 Apr", "Your plan is in order again")],
         ends=("large", "active"),
+    ),
+    "Eva": Life(
+        "does not read her mails until her apps are asleep; then she pays, and they run again.",
+        {
+            "2 Jan": (arrives, subscribes_to("large"), installs(1)),
+            "1 May": (loses_the_card,),
+            "16 May": (has("large"), apps_are("running")),
+            "17 May": (has("large", "asleep"), apps_are("stopped"), is_told(asleep_until="30 May")),
+            "20 May": (gives_a_new_card,),
+            "21 May": (has("large"), apps_are("running")),
+        },
+        monthly("20.00", *on_the(2, 1, 12)),
+        [
+            ("2 May", "Your payment for the plan Large did not get through"),
+            ("13 May", "Your apps are put to sleep soon"),
+            ("16 May", "Your apps are asleep until your plan is paid"),
+            ("20 May", "Your plan is in order again"),
+        ],
+        ends=("large", "active"),
+    ),
+    "Finn": Life(
+        "is away for two months, finds his cloud suspended, and pays for both.",
+        {
+            "6 Jan": (arrives, subscribes_to("small"), installs(1)),
+            "1 Mar": (loses_the_card,),
+            "18 Apr": (has("small", "suspended"), apps_are("stopped")),
+            "10 May": (gives_a_new_card,),
+            "11 May": (has("small"), apps_are("running")),
+        },
+        monthly("5.00", *on_the(20, 1, 12)),
+        [
+            ("17 Jan", "Your trial of Small ends soon"),
+            ("20 Mar", "Your payment for the plan Small did not get through"),
+            ("31 Mar", "Your apps are put to sleep soon"),
+            ("3 Apr", "Your apps are asleep until your plan is paid"),
+            ("14 Apr", "Your cloud is suspended soon"),
+            ("17 Apr", "Your cloud is suspended until your plan is paid"),
+            ("10 May", "Your plan is in order again"),
+        ],
+        ends=("small", "active"),
+    ),
+    "Gus": Life(
+        "never pays again and never says a word: three months later, after nine mails, nothing of him is left.",
+        {
+            "10 Jan": (arrives, subscribes_to("large"), installs(1)),
+            "1 Feb": (loses_the_card,),
+            "25 Feb": (has("large", "asleep"),),
+            "11 Mar": (has("large", "suspended"),),
+            "10 Apr": (has("large", "closing"), is_charged_no_more),
+            "8 May": (has("large", "closing"),),
+            "11 May": (is_unknown_at_stripe,),
+        },
+        [("10 Jan", "20.00 paid"), ("10 Feb", "20.00 open"), ("10 Mar", "20.00 open")],
+        [
+            ("10 Feb", "Your payment for the plan Large did not get through"),
+            ("21 Feb", "Your apps are put to sleep soon"),
+            ("24 Feb", "Your apps are asleep until your plan is paid"),
+            ("7 Mar", "Your cloud is suspended soon"),
+            ("10 Mar", "Your cloud is suspended until your plan is paid"),
+            ("6 Apr", "Your account begins to close soon"),
+            ("9 Apr", "Your account is closing: everything is erased on 9 May 2027, 12:00 UTC"),
+            ("6 May", "The last notice: everything is erased on 9 May 2027, 12:00 UTC"),
+            ("9 May", "Receipt: your account at freehold.localhost is erased"),
+        ],
+        ends=("large", "closed"),
     ),
     "Hana": Life(
         "closes her account in May; thirty days later nothing of it is left, at Stripe neither.",
