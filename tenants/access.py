@@ -14,6 +14,7 @@ from tenants.models import (
     ActionRun,
     ApiToken,
     AppKey,
+    Arrears,
     Cloud,
     Collection,
     DataKey,
@@ -36,12 +37,16 @@ def cloud_of(user: User) -> Cloud:
 
 
 def cloud_with_notices(user: User) -> Cloud:
-    """With `told`, the thresholds that its owner was told of and that count, and `is_capped`; in the same query."""
+    """With `told`, the thresholds that its owner was told of and that count, `is_capped`, and `late` (see
+    services.lateness); in the same query."""
     counting = LimitNotice.objects.filter(cloud=OuterRef("pk"), ended_at__isnull=True)
     told = ArraySubquery(counting.values(one=JSONObject(what="what", percent="percent")))
     rows = Cloud.objects.select_related("plan", "owner", "cell")
     capped = Exists(TrafficCap.objects.filter(cloud=OuterRef("pk")))
-    return get_object_or_404(rows.annotate(told=told, is_capped=capped), owner=user)
+    open_arrears = Arrears.objects.filter(cloud=OuterRef("pk"), ended_at__isnull=True)
+    names = ("state", "began_at", "since", "next_at")
+    late = Subquery(open_arrears.values(one=JSONObject(**{name: name for name in names}))[:1])
+    return get_object_or_404(rows.annotate(told=told, is_capped=capped, late=late), owner=user)
 
 
 def instances_of(user: User) -> QuerySet[Instance]:

@@ -13,7 +13,8 @@ from provider.pages.plan_forms import GrantForm, PlanChoiceForm, shown
 from tenants import access
 from tenants.errors import Refused
 from tenants.models import Cloud, Limited, Plan, User
-from tenants.services import desk, idempotency, limits, overrides, plan_changes
+from tenants.services import desk, holds, idempotency, limits, overrides, plan_changes
+from tenants.services.lateness import lateness
 from tenants.services.quota import use_of
 from tenants.views.person import person, show, tell
 
@@ -103,6 +104,8 @@ def _page(
         "allowance": allowance,
         "quota": allowance.quota,
         "standing": limits.standing(row),
+        "holds": holds.holding(row),
+        "late": lateness(row),
         "used": use_of(row),
         "overrides": [(override, shown(override)) for override in given],
         "form": form,

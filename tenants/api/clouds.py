@@ -7,11 +7,12 @@ from rest_framework.response import Response
 from tenants import access
 from tenants.api.answers import KEY, ChangedCloudShape, errors
 from tenants.api.base import Endpoint, person
-from tenants.api.limit_shapes import OwnCloudShape, notice_document
+from tenants.api.limit_shapes import OwnCloudShape, late_document, notice_document
 from tenants.api.shapes import cloud_document
 from tenants.models import Operation, User
 from tenants.services.closing import close_account, reopen_account
 from tenants.services.idempotency import Answer
+from tenants.services.lateness import lateness
 from tenants.services.limits import counting
 from tenants.services.quota import use_of
 
@@ -21,10 +22,13 @@ class OwnCloud(Endpoint):
 
     @extend_schema(operation_id="cloud_retrieve", responses={200: OwnCloudShape, **errors(404)})
     def get(self, request: Request) -> Response:
-        """The cloud with its quota, what is used of it, and `notices` of limits that come near (80, 95, 100 %)."""
+        """The cloud with its quota, what is used of it, `notices` of limits that come near (80, 95, 100 %), and `payment`
+        where its plan is not paid for: what follows, and when."""
         cloud = access.cloud_of(person(request))
+        late = lateness(cloud)
+        payment = late_document(late) if late else None
         notices = [notice_document(notice) for notice in counting(cloud)]
-        return Response({**cloud_document(cloud, use_of(cloud)), "notices": notices})
+        return Response({**cloud_document(cloud, use_of(cloud)), "notices": notices, "payment": payment})
 
     @extend_schema(
         operation_id="cloud_destroy", responses={202: ChangedCloudShape, **errors(404, 409)}, parameters=[KEY]

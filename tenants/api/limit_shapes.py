@@ -9,6 +9,7 @@ from tenants.api.base import Strict
 from tenants.api.requests import Whole
 from tenants.models import LimitNotice
 from tenants.representation import moment
+from tenants.services.lateness import Lateness
 from tenants.services.limits import Standing
 from tenants.services.statements import Line, Period, Statement, Units
 
@@ -25,8 +26,19 @@ class LimitNoticeShape(serializers.Serializer[Any]):
     told_at = Moment()
 
 
+class LateShape(serializers.Serializer[Any]):
+    """state: past_due, asleep, suspended or closing. next_state begins at next_at unless the plan is paid for."""
+
+    state = Text()
+    began_at = Moment()
+    since = Moment()
+    next_state = Text(allow_null=True)
+    next_at = Moment(allow_null=True)
+
+
 class OwnCloudShape(CloudShape):
     notices = LimitNoticeShape(many=True)
+    payment = LateShape(allow_null=True)
 
 
 class TrafficShape(serializers.Serializer[Any]):
@@ -82,6 +94,16 @@ class StatementBriefShape(serializers.Serializer[Any]):
 class StatementShape(StatementBriefShape):
     total = UnitsShape()
     periods = StatementPeriodShape(many=True)
+
+
+def late_document(late: Lateness) -> Document:
+    return {
+        "state": late.state,
+        "began_at": moment(late.began_at),
+        "since": moment(late.since),
+        "next_state": late.next_state,
+        "next_at": moment(late.next_at),
+    }
 
 
 def notice_document(notice: LimitNotice) -> Document:

@@ -9,6 +9,7 @@ from tenants.metering import month_of
 from tenants.models import Cloud, Limited, LimitNotice, TrafficCap
 from tenants.reconcile.alert_mails import consequence
 from tenants.reconcile.alerts import Traffic, traffic_of
+from tenants.services.lateness import Lateness, lateness
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,18 @@ def counting(cloud: Cloud) -> list[LimitNotice]:
     return list(cloud.limit_notices.filter(ended_at__isnull=True).order_by("what", "percent"))
 
 
-def notices(cloud: Cloud) -> list[Notice]:
+def notices(cloud: Cloud) -> list[Notice | Lateness]:
     """`cloud` as `access.cloud_with_notices` gives it; no queries."""
     highest: dict[str, int] = {}
     for told in getattr(cloud, "told", ()):
         highest[told["what"]] = max(told["percent"], highest.get(told["what"], 0))
     capped = bool(getattr(cloud, "is_capped", False))
-    return [
+    near = [
         Notice(what, percent, _title(what, percent), consequence(what, percent, is_capped=capped))
         for what, percent in sorted(highest.items())
     ]
+    late = lateness(cloud)
+    return [late, *near] if late else [*near]
 
 
 def _title(what: str, percent: int) -> str:
