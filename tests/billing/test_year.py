@@ -113,13 +113,14 @@ def apps_are(state: str) -> Act:
     return act
 
 
-def is_told(*, asleep_until: str) -> Act:
-    """In the console too."""
+def reads(*sentences: str) -> Act:
+    """In the console."""
 
     def act(person: Person) -> None:
         browser = Client()
         browser.force_login(person.user)
-        assert asleep_until in browser.get("/").content.decode()
+        page = browser.get("/").content.decode()
+        assert [sentence for sentence in sentences if sentence not in page] == []
 
     return act
 
@@ -212,7 +213,11 @@ LIVES = {
             "2 Jan": (arrives, subscribes_to("large"), installs(1)),
             "1 May": (loses_the_card,),
             "16 May": (has("large"), apps_are("running")),
-            "17 May": (has("large", "asleep"), apps_are("stopped"), is_told(asleep_until="30 May")),
+            "17 May": (
+                has("large", "asleep"),
+                apps_are("stopped"),
+                reads("Your cloud is asleep.", "30 May 2027, 12:00 UTC, your cloud is suspended"),
+            ),
             "20 May": (gives_a_new_card,),
             "21 May": (has("large"), apps_are("running")),
         },
