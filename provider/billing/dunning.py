@@ -21,6 +21,7 @@ from tenants.states import HELD, ArrearsState, CloudState, move
 
 REMINDED_BEFORE = timedelta(days=3)
 SOON = "-soon"
+ENDED = "ended"  # nothing is owed any more, since the subscription is over and the cloud has a free plan
 _NEXT = {
     ArrearsState.PAST_DUE: ArrearsState.ASLEEP,
     ArrearsState.ASLEEP: ArrearsState.SUSPENDED,
@@ -106,7 +107,8 @@ def _paid(cloud: Cloud, arrears: Arrears, now: datetime) -> None:
     if is_closing:
         closing.reopen(cloud, None)
     _end(arrears, ArrearsState.PAID, now)
-    _tell(arrears, ArrearsState.PAID, now)
+    pays = BillingAccount.customers().filter(cloud=cloud, status__in=LIVE).exists()
+    _tell(arrears, ArrearsState.PAID if pays else ENDED, now)
 
 
 def _end(arrears: Arrears, state: ArrearsState, now: datetime) -> None:

@@ -43,5 +43,20 @@ def test_who_has_ended_it_or_is_leaving_is_told_nothing_of_a_charge(
     assert mailoutbox == []
 
 
+def test_who_has_not_paid_until_stripe_ends_it_is_not_thanked(payer: Payer, mailoutbox: list[EmailMessage]) -> None:
+    subscription = str(payer.subscribed("large")["id"])
+    payer.double.stripe.fail_payment(subscription)
+    settling.settle(payer.account.pk)
+    tasks.dun()
+    payer.double.stripe.end(subscription)
+    settling.settle(payer.account.pk)
+    tasks.dun()
+    assert [mail.subject for mail in mailoutbox] == [
+        "Your payment for the plan Large did not get through",
+        "Your subscription has ended",
+    ]
+    assert payer.cloud.plan.name in mailoutbox[1].body and payer.cloud.plan_id == "household"
+
+
 def _no_mail(*_: object) -> int:
     raise OSError("no mail server")
