@@ -95,14 +95,19 @@ def tidy() -> None:
     closing.look_after()
     fullness.measure()
     unsettled.prune()
-    for cloud_id in alerts.look():
-        _follow("settle_cap", cloud_id)
-    statements.close_month()
     metering.prune()
     transfers.forget_looked_at()
     invitations.forget_ended()
     for app_id in unsettled.apps_to_spread():
         _follow("spread", app_id)
+
+
+@shared_task
+def look_at_limits() -> None:
+    """Once a minute: tell whose traffic comes near its limit, and close the month that is over."""
+    for cloud_id in alerts.look():
+        _follow("settle_cap", cloud_id)
+    statements.close_month()
 
 
 def enqueue_cloud(cloud_id: str) -> None:

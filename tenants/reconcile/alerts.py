@@ -17,7 +17,7 @@ from tenants.models import Limited
 from tenants.states import DARK
 
 STEPS = (80, 95, 100)  # per cent
-AT_ONCE = 5000
+AT_ONCE = 50_000
 
 
 @dataclass(frozen=True)

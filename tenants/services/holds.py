@@ -1,7 +1,6 @@
 """What keeps a cloud from running: an operator, a plan that is not paid for, traffic that is used up. In the caller's
 transaction, which holds the cloud's row locked; each may be repeated."""
 
-from tenants.live import announce
 from tenants.models import Cloud, CloudHold, Event, HoldCause
 from tenants.services import standstill
 from tenants.states import HELD, CloudState, move
@@ -44,7 +43,7 @@ def _follow(cloud: Cloud, actor: str) -> None:
     if wanted == before:
         if cloud.state_reason != why:
             Cloud.objects.filter(pk=cloud.pk).update(state_reason=why)
-            announce(cloud.pk, cloud.pk)
+            standstill.touch(cloud)  # each app says why it does not run
         return
     if wanted == CloudState.ACTIVE:
         move(cloud, wanted, actor=actor, state_reason="", generation=cloud.generation + 1)

@@ -7,7 +7,7 @@ from django.db.models.functions import Coalesce, Greatest
 
 from tenants.errors import Conflict, QuotaExceeded
 from tenants.models import HOLDING_COMPUTE, Cloud, Quota
-from tenants.states import CloudState, InstanceState
+from tenants.states import HELD, CloudState, InstanceState
 
 MIB = 1024 * 1024
 _WORDS = {
@@ -43,7 +43,8 @@ def lock(cloud_id: str) -> Cloud:
     """
     cloud = locked(cloud_id)
     if cloud.state not in (CloudState.CREATING, CloudState.ACTIVE):
-        raise Conflict("cloud_unavailable", f"Your cloud is {cloud.get_state_display().lower()}.")
+        why = f" {cloud.state_reason}" if cloud.state in HELD else ""
+        raise Conflict("cloud_unavailable", f"Your cloud is {cloud.get_state_display().lower()}.{why}")
     return cloud
 
 

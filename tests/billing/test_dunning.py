@@ -158,10 +158,10 @@ def test_asleep_nothing_starts_and_the_reason_is_said_everywhere(late: Late, clu
     assert (document["state"], document["state_reason"]) == ("asleep", why)
     assert document["payment"] == {
         "state": "asleep",
-        "began_at": "2027-03-01T12:00:00Z",
-        "since": "2027-03-15T12:00:00Z",
+        "began_at": "2027-03-01T12:00:00.000Z",
+        "since": "2027-03-15T12:00:00.000Z",
         "next_state": "suspended",
-        "next_at": "2027-03-29T12:00:00Z",
+        "next_at": "2027-03-29T12:00:00.000Z",
     }
     browser = Client()
     browser.force_login(late.payer.user)

@@ -1,28 +1,32 @@
 """An owner may want the apps asleep once the month's traffic is used up: they sleep visibly, and wake when there is more."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
 
 from tenants import metering
+from tenants.errors import Conflict
 from tenants.followups import settle_cap
 from tenants.metering import Reading
-from tenants.models import CloudHold, Event, HoldCause, Instance, LimitMark, TrafficCap
+from tenants.models import CloudHold, Event, HoldCause, Instance, LimitMark, LimitNotice, TrafficCap
 from tenants.reconcile import alerts, limits
-from tenants.services import holds
+from tenants.services import holds, sleeping
 from tenants.services.caps import cap_traffic
+from tenants.services.instances import install_app
 from tenants.services.overrides import grant_override
 from tenants.services.plan_changes import change_plan
 from tenants.services.plans import edit_plan
 from tenants.states import CloudState
+from tenants.tasks import look_at_limits
 from tests.api.client import Program, error
 from tests.clocks import Clock
 from tests.offers import offer
 from tests.tenants.traffic import GB, ROOM, limited, look, send
-from tests.worlds import MemoryCluster, active_person, settle
+from tests.worlds import MemoryCluster, active_person, released, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -108,6 +112,36 @@ def test_a_larger_plan_wakes_them_and_a_smaller_one_lets_them_sleep(clock: Clock
     assert state(instance) == AWAKE
 
 
+def test_each_app_says_why_it_does_not_run_and_nothing_wakes_it(clock: Clock, instance: Instance) -> None:
+    program = Program(instance.cloud.owner)
+    cap(instance)
+    send(clock, instance, 100)
+    told = program("GET", f"instances/{instance.pk}/").json()
+    assert told["state"] == "stopped" and "traffic is used up (100 GB)" in told["state_reason"]
+    for verb in ("wake", "restart"):
+        answer = program("POST", f"instances/{instance.pk}/{verb}/", None)
+        assert error(answer)[:2] == (409, "cloud_unavailable")
+        assert "traffic is used up (100 GB), and you chose" in answer.json()["error"]["message"]
+    with pytest.raises(Conflict, match="used up"):
+        install_app(instance.cloud.owner, app_slug=instance.app.slug)
+    assert sleeping.wake(instance.pk) == "stopped", "as the gate asks for whoever may enter"
+    cap(instance, most_bytes=50 * GB)
+    instance.refresh_from_db()
+    assert "used up (50 GB)" in instance.state_reason
+    cap(instance, is_on=False)
+    told = program("GET", f"instances/{instance.pk}/").json()
+    assert (told["state"], told["state_reason"]) == ("running", "")
+
+
+def test_one_that_slept_before_sleeps_again_afterwards(clock: Clock, instance: Instance) -> None:
+    Instance.objects.update(state="asleep", wanted="asleep")
+    cap(instance)
+    send(clock, instance, 100)
+    cap(instance, is_on=False)
+    instance.refresh_from_db()
+    assert (instance.state, instance.state_reason) == ("asleep", "")
+
+
 def test_another_cause_goes_on_holding(clock: Clock, instance: Instance) -> None:
     cap(instance)
     send(clock, instance, 101)
@@ -120,7 +154,7 @@ def test_another_cause_goes_on_holding(clock: Clock, instance: Instance) -> None
 def test_a_word_that_is_lost_comes_again_with_the_next_look(clock: Clock, instance: Instance) -> None:
     cap(instance)
     metering.record([Reading("gate", instance.pk, bytes_out=101 * GB)])
-    assert alerts.look() == [instance.cloud_id], "and the worker that was to do it is killed"
+    look_at_limits()  # and the message to the worker that was to do it is lost
     assert state(instance) == AWAKE
     assert alerts.look() == [instance.cloud_id]
     settle_cap(instance.cloud_id)
@@ -203,6 +237,40 @@ def test_it_is_chosen_and_seen_on_the_usage_page(clock: Clock, instance: Instanc
     page = http.get("/cloud/usage/").content.decode()
     assert "Your apps sleep." in page and "They wake on 1 February" in page
     assert "Your apps sleep." not in choose(when="off") and state(instance) == AWAKE
+
+
+def test_rounds_plans_and_caps_at_once_end_as_the_last_of_them_says(races: None, cluster: MemoryCluster) -> None:
+    """Nobody waits for whom waits for them, no mail goes out twice, and who is over sleeps."""
+    offer("small", **ROOM, traffic_bytes=100 * GB)
+    slug = released(cluster).app.slug
+    copies = [install_app(active_person(cluster), app_slug=slug)[0] for _ in range(3)]
+    for copy in copies:
+        change_plan(None, copy.cloud, "small", by_operator=True)
+
+    def work(number: int) -> None:
+        copy, turn = copies[number % 3], number // 3
+        try:
+            if turn % 4 == 0:
+                metering.record([Reading(f"{one.pk}", one.pk, bytes_out=(turn + 1) * 9 * GB) for one in copies])
+            elif turn % 4 == 1:
+                for cloud_id in alerts.look():
+                    settle_cap(cloud_id)
+            elif turn % 4 == 2:
+                cap_traffic(copy.cloud.owner, copy.cloud, is_on=True, most_bytes=(90 - turn) * GB)
+            else:
+                edit_plan(None, "small", {"traffic_bytes": (100 + turn) * GB})
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(48)))
+    metering.record([Reading(f"{one.pk}", one.pk, bytes_out=200 * GB) for one in copies])
+    look()
+    for copy in copies:
+        assert state(copy) == ASLEEP
+        counting = LimitNotice.objects.filter(cloud=copy.cloud, ended_at=None).order_by("percent")
+        assert list(counting.values_list("percent", flat=True)) == [80, 95, 100]
+    assert not LimitMark.objects.exists()
 
 
 def test_a_closing_cloud_keeps_its_choice(clock: Clock, instance: Instance) -> None:
