@@ -114,7 +114,7 @@ def measure_idleness() -> list[Figure]:
         Figure(f"metering {INSTANCES:,} instances, {BUSY:,} in use", sum(metered.values()), "% of a core"),
         Figure("idleness and metering of them", both, "% of a core", 1.0),
         Figure(f"writing the last use of all {INSTANCES:,}", all_used, "% of a core"),
-        Figure(f"what each of {CLOUDS:,} clouds took in a month", month, "s", 30.0),
+        Figure(f"reading what each of {CLOUDS:,} clouds took in a month", month, "s", 30.0),
         Figure(f"counting all {INSTANCES:,} at work", all_busy, "% of a core"),
     ]
 
