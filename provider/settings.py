@@ -80,7 +80,7 @@ BUNDLE_LIMIT_MIB = env.integer("FREEHOLD_BUNDLE_LIMIT_MIB", 250)
 
 # --- money -----------------------------------------------------------------------------------------------------------
 # Without a key billing is off: plans are changed freely and nothing is charged.
-STRIPE_KEY = env.text("FREEHOLD_STRIPE_KEY", "")
+STRIPE_KEY = env.beginning("FREEHOLD_STRIPE_KEY", ("sk_test_", "rk_test_", "sk_live_", "rk_live_"))
 # Of the webhook endpoint, "secret,secret": all verify, so that one can be replaced.
 _secrets = env.text("FREEHOLD_STRIPE_WEBHOOK_SECRET", "" if DEBUG or not STRIPE_KEY else None)
 STRIPE_WEBHOOK_SECRETS = [secret.strip() for secret in _secrets.split(",") if secret.strip()]
@@ -92,7 +92,15 @@ DUNNING_DAYS = {
     "asleep": env.integer("FREEHOLD_DUNNING_ASLEEP_DAYS", 14),
     "suspended": env.integer("FREEHOLD_DUNNING_SUSPENDED_DAYS", 30),
 }
+# Passed through to what is made there from now on; how taxes and addresses are dealt with is set up at Stripe itself.
 STRIPE_TAX = env.boolean("FREEHOLD_STRIPE_TAX", False)
+STRIPE_TAX_IDS = env.boolean("FREEHOLD_STRIPE_TAX_IDS", False)
+STRIPE_TAX_BEHAVIOR = env.choice("FREEHOLD_STRIPE_TAX_BEHAVIOR", ("unset", "inclusive", "exclusive"), "unset")
+STRIPE_TAX_CODE = env.text("FREEHOLD_STRIPE_TAX_CODE", "")
+STRIPE_ADDRESS = env.choice("FREEHOLD_STRIPE_ADDRESS", ("auto", "required"), "auto")
+STRIPE_PRORATION = env.choice(
+    "FREEHOLD_STRIPE_PRORATION", ("create_prorations", "always_invoice", "none"), "create_prorations"
+)
 
 # --- Django ----------------------------------------------------------------------------------------------------------
 ROOT_URLCONF = "provider.urls"

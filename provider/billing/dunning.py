@@ -21,6 +21,7 @@ from tenants.states import HELD, ArrearsState, CloudState, move
 
 REMINDED_BEFORE = timedelta(days=3)
 SOON = "-soon"
+ENDED = "ended"  # nothing is owed any more, since the subscription is over and the cloud has a free plan
 _NEXT = {
     ArrearsState.PAST_DUE: ArrearsState.ASLEEP,
     ArrearsState.ASLEEP: ArrearsState.SUSPENDED,
@@ -33,7 +34,7 @@ _UNPAID = Q(status="past_due") | ~Q(problem="") & ~Q(status__in=(*LIVE, "")) & Q
 
 def concerned() -> list[str]:
     """Clouds that are late, or were when they were looked at last."""
-    late = BillingAccount.objects.filter(_UNPAID, cloud__state__in=(CloudState.ACTIVE, *HELD)) if is_on() else None
+    late = BillingAccount.customers().filter(_UNPAID, cloud__state__in=(CloudState.ACTIVE, *HELD)) if is_on() else None
     known = Arrears.objects.filter(ended_at__isnull=True).values_list("cloud_id", flat=True)
     new = late.exclude(cloud__in=known).values_list("cloud_id", flat=True) if late is not None else ()
     return [*known, *new]
@@ -67,7 +68,7 @@ def look(cloud_id: str) -> None:
 
 def _late(cloud_id: str) -> int | None:
     """The account of a cloud whose plan is not paid for."""
-    late = BillingAccount.objects.filter(_UNPAID, cloud_id=cloud_id) if is_on() else BillingAccount.objects.none()
+    late = BillingAccount.customers().filter(_UNPAID, cloud_id=cloud_id) if is_on() else BillingAccount.objects.none()
     return late.values_list("pk", flat=True).first()
 
 
@@ -106,7 +107,8 @@ def _paid(cloud: Cloud, arrears: Arrears, now: datetime) -> None:
     if is_closing:
         closing.reopen(cloud, None)
     _end(arrears, ArrearsState.PAID, now)
-    _tell(arrears, ArrearsState.PAID, now)
+    pays = BillingAccount.customers().filter(cloud=cloud, status__in=LIVE).exists()
+    _tell(arrears, ArrearsState.PAID if pays else ENDED, now)
 
 
 def _end(arrears: Arrears, state: ArrearsState, now: datetime) -> None:

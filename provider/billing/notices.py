@@ -9,7 +9,7 @@ from django.core.mail import send_mail
 from django.db.models import F
 from django.utils import timezone
 
-from provider.billing.dunning import SOON
+from provider.billing.dunning import ENDED, SOON
 from tenants.models import ArrearsMail
 from tenants.states import ArrearsState
 
@@ -99,6 +99,11 @@ _LETTERS: dict[str, tuple[str, str]] = {
         "The last notice: everything is erased on {date}",
         "On {date} your cloud and all data in it are erased for good, because the plan {plan} has not been paid for since "
         "{since}.\n\nExport your data: {data}\nPay, and everything stays: {billing}\n",
+    ),
+    ENDED: (
+        "Your subscription has ended",
+        "It was not paid for, so it has ended, and nothing more is charged. Your cloud has the plan {plan} now; whatever "
+        "had stopped starts again.\n\nYou can subscribe again at any time: {billing}\n",
     ),
     ArrearsState.PAID: (
         "Your plan is in order again",

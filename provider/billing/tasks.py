@@ -3,9 +3,11 @@
 import logging
 
 from celery import shared_task
+from django.conf import settings
 
-from provider.billing import dunning, hearing, notices, settling
+from provider.billing import dunning, hearing, letters, notices, settling
 from provider.billing.port import BillingError, is_on
+from tenants.models import BillingAccount
 
 log = logging.getLogger(__name__)
 
@@ -18,10 +20,12 @@ def settle_account(account_id: int) -> None:
 
 @shared_task
 def settle() -> None:
-    """Once a minute: whatever is not settled. A payment provider that is away costs minutes."""
+    """Once a minute: whatever is not settled, and mails that are due. A payment provider that is away costs minutes."""
     if is_on():
         for account_id in settling.unsettled():
             _settle(account_id)
+        for account_id in letters.due():
+            letters.announce_charge(account_id)
 
 
 @shared_task
@@ -29,6 +33,9 @@ def read_events() -> None:
     """Once an hour: what was not delivered."""
     if not is_on():
         return
+    others = BillingAccount.objects.exclude(customer="").exclude(livemode=settings.STRIPE_LIVE).count()
+    if others:
+        log.error("billing_accounts_of_the_other_mode number=%s", others)
     try:
         hearing.read_list()
     except BillingError as error:

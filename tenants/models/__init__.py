@@ -1,6 +1,13 @@
 from tenants.models.access import ApiToken, IdempotencyRecord
 from tenants.models.actions import Action, ActionRun, RunResult, RunTrigger
-from tenants.models.billing import BillingAccount, EventCursor, PaymentEvent, PlanPrice
+from tenants.models.billing import (
+    BillingAccount,
+    EventCursor,
+    PaymentEvent,
+    PaymentEventCount,
+    PaymentOutcome,
+    PlanPrice,
+)
 from tenants.models.clouds import Cell, Cloud, Installation
 from tenants.models.data import Collection, DataKey, DataServer
 from tenants.models.dunning import Arrears, ArrearsMail, CloudHold, HoldCause
@@ -71,6 +78,8 @@ __all__ = [
     "OperatorRole",
     "Override",
     "PaymentEvent",
+    "PaymentEventCount",
+    "PaymentOutcome",
     "Plan",
     "PlanPeriod",
     "PlanPrice",

@@ -143,7 +143,7 @@ def change_own_plan(actor: User, cloud: Cloud, slug: str) -> Operation:
     if settings.STRIPE_KEY:
         if plan.price_minor:
             raise Refused("payment_needed", f"{plan.name} is paid for first: see billing/checkout/.", field="plan")
-        if BillingAccount.objects.filter(cloud=cloud, status__in=LIVE).exclude(customer="").exists():
+        if BillingAccount.customers().filter(cloud=cloud, status__in=LIVE).exists():
             raise Refused(
                 "subscription_running",
                 "You pay for a subscription: end it first (Cards and invoices). Then you come to the free plan by yourself.",

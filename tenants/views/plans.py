@@ -71,7 +71,7 @@ def change(request: HttpRequest, slug: str) -> HttpResponse:
 def _money(cloud: Cloud) -> dict[str, object]:
     """account: what is known of payments, None for who never went to pay."""
     is_on = bool(settings.STRIPE_KEY)
-    return {"billing": is_on, "account": BillingAccount.objects.filter(cloud=cloud).first() if is_on else None}
+    return {"billing": is_on, "account": BillingAccount.customers().filter(cloud=cloud).first() if is_on else None}
 
 
 def _change(user: User, cloud: Cloud, slug: str) -> idempotency.Answer:
