@@ -29,6 +29,8 @@ CLUSTER_URL = env.text(
 # Cells beside the one of this process, "name=URL": what a worker needs of clusters whose gate and observer run elsewhere.
 OTHER_CELLS = dict(env.pairs("FREEHOLD_OTHER_CELLS"))
 # Whether micros may be OCI images. Pods of the console are told so, since they know no cluster.
+# Whether the cluster of this cell makes copies of volumes, for updates to go back to.
+COPIES_VOLUMES = not CLUSTER_URL.startswith("kubernetes://")
 RUNS_IMAGES = env.boolean("FREEHOLD_RUNS_IMAGES", CLUSTER_URL.startswith("kubernetes://"))
 # Whether the process that decides may start what it wakes: in a cluster it has no right to, and a worker does.
 WAKES_AT_ONCE = env.boolean("FREEHOLD_WAKES_AT_ONCE", False)

@@ -12,6 +12,7 @@ from k8s.specs import (
     CloudSpec,
     InstanceSpec,
     JobSpec,
+    JobTask,
     Limits,
     MicroKind,
     MicroSpec,
@@ -65,7 +66,8 @@ def instance_spec(instance: Instance) -> InstanceSpec:
 
 def migration_specs(instance: Instance, spec: InstanceSpec) -> list[JobSpec]:
     """What must have run before `spec`, which is the instance's, may take over: one after the other."""
-    return [
+    kept = [copy_spec(instance, spec, JobTask.KEEP)] if instance.copy_id and spec.volume else []
+    return kept + [
         JobSpec(
             job_id=f"{instance.migration}{number}",
             instance=spec,
@@ -75,6 +77,12 @@ def migration_specs(instance: Instance, spec: InstanceSpec) -> list[JobSpec]:
         )
         for number, part in enumerate(blueprint_of(instance.revision).migrations)
     ]
+
+
+def copy_spec(instance: Instance, spec: InstanceSpec, task: JobTask) -> JobSpec:
+    """`task` for the copy that the instance's row names: another job for each generation, so that Retry tries anew."""
+    job_id = f"{instance.copy_id}{task[0]}{instance.generation}"
+    return JobSpec(job_id, spec, spec.micros[0].name, "", task=task, copy_id=instance.copy_id)
 
 
 def data_server_spec(server: DataServer, program: str) -> InstanceSpec:
