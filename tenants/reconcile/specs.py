@@ -170,15 +170,21 @@ def _micro(instance: Instance, part: Part, size: Size) -> MicroSpec:
 def _environment(instance: Instance, part: Part) -> dict[str, str]:
     """The names the former platform gave to apps; of the app's own settings those that have a value."""
     chosen = {name: instance.config.get(name) or default for name, default in part.presets}
-    return {name: value for name, value in chosen.items() if value} | {
-        "DETA_SPACE_APP": "true",
-        "DETA_SPACE_APP_VERSION": instance.release.version if instance.release else instance.revision.tag,
-        "DETA_SPACE_APP_HOSTNAME": authority(instance.host),
-        "DETA_SPACE_APP_MICRO_NAME": part.name,
-        "DETA_SPACE_APP_MICRO_TYPE": "normal" if part.mount else "primary",
-        "DETA_API_KEY": calls_key(settings.DATA_KEY, instance.cloud_id, instance.pk, instance.calls_version),
-        **_data_environment(instance),
-    }
+    # SvelteKit's server refuses forms from another origin than its own, and must be told where to look for its scheme.
+    told = {"PROTOCOL_HEADER": "x-scheme"} if part.engine == "svelte-kit" or part.engine.startswith("nodejs") else {}
+    return (
+        told
+        | {name: value for name, value in chosen.items() if value}
+        | {
+            "DETA_SPACE_APP": "true",
+            "DETA_SPACE_APP_VERSION": instance.release.version if instance.release else instance.revision.tag,
+            "DETA_SPACE_APP_HOSTNAME": authority(instance.host),
+            "DETA_SPACE_APP_MICRO_NAME": part.name,
+            "DETA_SPACE_APP_MICRO_TYPE": "normal" if part.mount else "primary",
+            "DETA_API_KEY": calls_key(settings.DATA_KEY, instance.cloud_id, instance.pk, instance.calls_version),
+            **_data_environment(instance),
+        }
+    )
 
 
 def _data_environment(instance: Instance) -> dict[str, str]:
