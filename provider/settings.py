@@ -230,6 +230,7 @@ SESSION_COOKIE_NAME = "__Host-freehold_session" if _tls else "freehold_session"
 CSRF_COOKIE_NAME = "__Host-freehold_csrf" if _tls else "freehold_csrf"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _tls
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_ENGINE = "provider.sessions"
 SESSION_COOKIE_AGE = 30 * 24 * 3600
 CSRF_COOKIE_HTTPONLY = True
 CSRF_TRUSTED_ORIGINS = [CONSOLE_URL, *env.names("FREEHOLD_TRUSTED_ORIGINS")]

@@ -6,10 +6,16 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("apps_catalog", "0006_media"),
+        ("sessions", "0001_initial"),
         ("tenants", "0021_newest_people"),
     ]
 
     operations = [
+        # Sessions are known by a hash of their key from now on (provider/sessions.py); nobody is signed out by that.
+        migrations.RunSQL(
+            "UPDATE django_session SET session_key = left(encode(sha256(session_key::bytea), 'hex'), 40)",
+            migrations.RunSQL.noop,
+        ),
         migrations.AddField(
             model_name="instance",
             name="copy_id",
