@@ -88,6 +88,12 @@ _secrets = env.text("FREEHOLD_STRIPE_WEBHOOK_SECRET", "" if DEBUG or not STRIPE_
 STRIPE_WEBHOOK_SECRETS = [secret.strip() for secret in _secrets.split(",") if secret.strip()]
 STRIPE_LIVE = STRIPE_KEY.startswith(("sk_live_", "rk_live_"))
 STRIPE_API = env.text("FREEHOLD_STRIPE_API", "")  # another server that speaks its API; empty: Stripe itself
+# What follows where a plan is not paid for, and how many days each lasts; at the end the account closes (ERASE_AFTER_DAYS).
+DUNNING_DAYS = {
+    "past_due": env.integer("FREEHOLD_DUNNING_NOTICE_DAYS", 14),
+    "asleep": env.integer("FREEHOLD_DUNNING_ASLEEP_DAYS", 14),
+    "suspended": env.integer("FREEHOLD_DUNNING_SUSPENDED_DAYS", 30),
+}
 STRIPE_TAX = env.boolean("FREEHOLD_STRIPE_TAX", False)
 
 # --- Django ----------------------------------------------------------------------------------------------------------
@@ -193,8 +199,10 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "tenants.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "actions": {"task": "tenants.followups.run_actions", "schedule": 5.0, "options": {"expires": 5}},
     "tidy": {"task": "tenants.tasks.tidy", "schedule": 60.0, "options": {"expires": 60}},
+    "limits": {"task": "tenants.tasks.look_at_limits", "schedule": 60.0, "options": {"expires": 60}},
     "settle-billing": {"task": "provider.billing.tasks.settle", "schedule": 60.0, "options": {"expires": 60}},
     "read-events": {"task": "provider.billing.tasks.read_events", "schedule": 3600.0, "options": {"expires": 3600}},
+    "dunning": {"task": "provider.billing.tasks.dun", "schedule": 60.0, "options": {"expires": 60}},
     "sleepers": {"task": "tenants.followups.look_for_sleepers", "schedule": 10.0, "options": {"expires": 10}},
     "drains": {"task": "tenants.followups.finish_drains", "schedule": 2.0, "options": {"expires": 2}},
     "pulse": {"task": "provider.pulse.worker_pulse", "schedule": 10.0, "options": {"expires": 10}},

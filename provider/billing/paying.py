@@ -13,6 +13,7 @@ from tenants.errors import Conflict, Refused, Unavailable
 from tenants.models import BillingAccount, Cloud, Plan, PlanPrice, User
 from tenants.reconcile.advisory import held
 from tenants.services.plan_changes import CHANGEABLE, chosen_plan, require_fit
+from tenants.states import ArrearsState
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,8 @@ def start_checkout(user: User, slug: str) -> str | None:
     cloud, plan = access.cloud_of(user), chosen_plan(slug)
     if not plan.price_minor:
         raise Refused("plan_is_free", "This plan is free: change to it without paying.", field="plan")
-    if cloud.state not in CHANGEABLE:  # nobody pays for a plan that cannot be given
+    is_late = cloud.arrears.filter(state=ArrearsState.CLOSING).exists()  # paying is what keeps it
+    if cloud.state not in CHANGEABLE and not is_late:  # nobody pays for a plan that cannot be given
         raise Conflict("cloud_unavailable", f"Your cloud is {cloud.get_state_display().lower()}.")
     require_fit(cloud, plan)
     account = _account(cloud)

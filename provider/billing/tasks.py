@@ -4,7 +4,7 @@ import logging
 
 from celery import shared_task
 
-from provider.billing import hearing, settling
+from provider.billing import dunning, hearing, notices, settling
 from provider.billing.port import BillingError, is_on
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,18 @@ def read_events() -> None:
         hearing.read_list()
     except BillingError as error:
         log.warning("billing_events_not_read why=%s", error)
+
+
+@shared_task
+def dun() -> None:
+    """Once a minute: those who are late with paying, by their dates, and the mails that tell them."""
+    for cloud_id in dunning.concerned():
+        try:
+            dunning.look(cloud_id)
+        except BillingError as error:  # nobody is moved on while it cannot be asked whether they have paid
+            log.warning("dunning_postponed cloud=%s why=%s", cloud_id, error)
+    for mail_id in notices.due():
+        notices.send(mail_id)
 
 
 def _settle(account_id: int) -> None:

@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("apps_catalog", "0006_media"),
         ("sessions", "0001_initial"),
-        ("tenants", "0021_newest_people"),
+        ("tenants", "0023_alerts"),
     ]
 
     operations = [
