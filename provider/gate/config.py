@@ -207,6 +207,8 @@ def _frontends(config: GateConfig, values: Mapping[str, object]) -> str:
 
 def _frontend(which: Mapping[str, str], values: Mapping[str, object]) -> str:
     own = {**values, **which, "cookie": cookie_name(which["scheme"])}
+    # Where nothing says so, servers that ask take a request for https.
+    own["scheme_rule"] = "" if which["scheme"] == "https" else "  http-request set-header X-Scheme http\n"
     own["known_rules"] = _fill("known.cfg.template", own).rstrip()
     return _fill("frontend.cfg.template", own)
 
