@@ -100,11 +100,12 @@ class Cluster(Protocol):
         """Stop it if it runs and forget it; the artifact stays. Unknown is success."""
 
     def run_job(self, spec: JobSpec) -> None:
-        """Start a command of an instance; one per `job_id` however often called. Returns at once.
+        """Start a command of an instance, or a task about its volume; one per `job_id` however often called. Returns at
+        once.
 
         Its volume is mounted beside whatever runs: the caller stops the instance first where two must not write. Changes
         of the job come as changes of the instance. Raises NotFound when the cloud does not exist, Permanent when the spec
-        cannot be run here.
+        cannot be run here: no Kubernetes keeps copies of volumes.
         """
 
     def job_status(self, cloud_id: str, job_id: str) -> JobStatus:

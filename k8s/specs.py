@@ -210,12 +210,24 @@ class BuildSpec:
     output_limit_mib: int = 500
 
 
+class JobTask(StrEnum):
+    """What a job does. All but COMMAND are about copies of the instance's volume, on which nothing runs meanwhile."""
+
+    COMMAND = "command"
+    KEEP = "keep"  # make the copy `copy_id`, unless it is there; every other copy of this volume goes
+    GIVE_BACK = (
+        "give_back"  # the copy takes the volume's place, and is none any more; where there is none, nothing changes
+    )
+    FORGET = "forget"  # every copy goes
+
+
 @dataclass(frozen=True)
 class JobSpec:
-    """One command of an instance, run to its end: a migration.
+    """One thing that is done to an instance, to its end: a command of its own (a migration), or a copy of its volume.
 
     instance: the version whose code, environment, limits and volume `micro` of it lends to the command.
     job_id: one job, however often it is asked for. A job may be begun anew where its machine fails.
+    copy_id: which copy is meant, for tasks other than COMMAND.
     """
 
     job_id: str
@@ -223,6 +235,8 @@ class JobSpec:
     micro: str
     command: str
     timeout_s: int = 600
+    task: JobTask = JobTask.COMMAND
+    copy_id: str = ""
 
 
 class JobPhase(StrEnum):

@@ -29,6 +29,8 @@ CLUSTER_URL = env.text(
 # Cells beside the one of this process, "name=URL": what a worker needs of clusters whose gate and observer run elsewhere.
 OTHER_CELLS = dict(env.pairs("FREEHOLD_OTHER_CELLS"))
 # Whether micros may be OCI images. Pods of the console are told so, since they know no cluster.
+# Whether the cluster of this cell makes copies of volumes, for updates to go back to.
+COPIES_VOLUMES = not CLUSTER_URL.startswith("kubernetes://")
 RUNS_IMAGES = env.boolean("FREEHOLD_RUNS_IMAGES", CLUSTER_URL.startswith("kubernetes://"))
 # Whether the process that decides may start what it wakes: in a cluster it has no right to, and a worker does.
 WAKES_AT_ONCE = env.boolean("FREEHOLD_WAKES_AT_ONCE", False)
@@ -244,6 +246,7 @@ SESSION_COOKIE_NAME = "__Host-freehold_session" if _tls else "freehold_session"
 CSRF_COOKIE_NAME = "__Host-freehold_csrf" if _tls else "freehold_csrf"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _tls
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_ENGINE = "provider.sessions"
 SESSION_COOKIE_AGE = 30 * 24 * 3600
 CSRF_COOKIE_HTTPONLY = True
 CSRF_TRUSTED_ORIGINS = [CONSOLE_URL, *env.names("FREEHOLD_TRUSTED_ORIGINS")]

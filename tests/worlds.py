@@ -22,6 +22,7 @@ from k8s.specs import (
     JobPhase,
     JobSpec,
     JobStatus,
+    JobTask,
     LogLine,
     MicroKind,
     MicroPhase,
@@ -40,7 +41,8 @@ SPACEFILE = "v: 0\nmicros:\n  - name: main\n    src: .\n    engine: python3.9\n 
 class MemoryCluster:
     """Keeps specs in dictionaries. `phase` is what every micro is in; `calls` counts verbs that change something.
     `broken` are versions of apps that do not start. `commands` are the jobs of instances that it keeps, `ran` the
-    command lines of all that ever began, with the replicas that were running beside each; all are in `command_phase`.
+    command lines of all that ever began, with the replicas that were running beside each; all are in
+    `command_phase`. `copied` are the tasks about copies of volumes, in the same way; those in `copies_fail` fail.
 
     `break_before` and `break_after` name verbs that raise the given error once, before or after they took effect.
     """
@@ -52,6 +54,8 @@ class MemoryCluster:
         self.commands: dict[str, JobSpec] = {}
         self.command_phase = JobPhase.SUCCEEDED
         self.ran: list[tuple[str, int]] = []
+        self.copied: list[tuple[str, int]] = []
+        self.copies_fail: set[str] = set()
         self.volumes: set[str] = set()
         self.phase = MicroPhase.READY
         self.broken: set[str] = set()
@@ -183,7 +187,10 @@ class MemoryCluster:
         self._call("run_job")
         if spec.instance.cloud_id not in self.clouds:
             raise NotFound(spec.instance.cloud_id)
-        if spec.job_id not in self.commands:
+        if spec.task is not JobTask.COMMAND and spec.job_id not in self.commands:
+            running = self.specs.get(spec.instance.instance_id)
+            self.copied.append((spec.task.value, running.replicas if running else 0))
+        elif spec.job_id not in self.commands:
             running = self.specs.get(spec.instance.instance_id)
             self.ran.append((spec.command, running.replicas if running else 0))
         self.commands.setdefault(spec.job_id, spec)
@@ -192,6 +199,10 @@ class MemoryCluster:
     def job_status(self, cloud_id: str, job_id: str) -> JobStatus:
         if job_id not in self.commands:
             raise NotFound(job_id)
+        task = self.commands[job_id].task
+        if task is not JobTask.COMMAND:
+            phase = JobPhase.FAILED if task in self.copies_fail else JobPhase.SUCCEEDED
+            return JobStatus(job_id, cloud_id, phase, reason="the machine has no room")
         tail = "no such table" if self.command_phase is JobPhase.FAILED else ""
         return JobStatus(job_id, cloud_id, self.command_phase, reason="exited with code 1", log_tail=tail)
 

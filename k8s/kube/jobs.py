@@ -11,7 +11,7 @@ from k8s.kube import builds, logs, observe
 from k8s.kube.api import Api, path
 from k8s.manifests.job import LATE, TIMEOUT, job
 from k8s.naming import Manifest
-from k8s.specs import JobPhase, JobSpec, JobStatus
+from k8s.specs import JobPhase, JobSpec, JobStatus, JobTask
 
 # Of the launcher, which knows of no command that is not to listen.
 _NOT_LISTENING = f" before it listened on port {naming.PORT}"
@@ -25,6 +25,8 @@ class Jobs:
 
     def run(self, spec: JobSpec) -> None:
         checks.check_instance(spec.instance)
+        if spec.task is not JobTask.COMMAND:
+            raise Permanent("this cluster keeps no copies of volumes")
         if spec.micro not in {micro.name for micro in spec.instance.micros}:
             raise Permanent(f"the instance has no micro “{spec.micro}”")
         namespace = self._namespace(spec.instance.cloud_id)

@@ -30,6 +30,7 @@ from k8s.specs import (
     JobPhase,
     JobSpec,
     JobStatus,
+    JobTask,
     LogLine,
     MicroPhase,
     MicroStatus,
@@ -210,6 +211,8 @@ class LocalCluster:
         _check(spec.instance)
         if spec.micro not in {micro.name for micro in spec.instance.micros}:
             raise Permanent(f"the instance has no micro “{spec.micro}”")
+        if spec.task is not JobTask.COMMAND:
+            require_id(spec.copy_id)
         cloud_id = spec.instance.cloud_id
         file = self._home.job_document(cloud_id, spec.job_id)
         with documents.locked(self._home.cloud_lock(cloud_id)):

@@ -158,7 +158,8 @@ class Fleet:
             sandbox_volume.destroy(folder)
         sandbox_volume.destroy(self._home.cache(cloud_id))
         home = self._home
-        for folder in (home.logs(cloud_id), home.status(cloud_id), home.volumes(cloud_id), home.pieces(cloud_id)):
+        mine_alone = (home.logs, home.status, home.volumes, home.copies, home.pieces)
+        for folder in (of_cloud(cloud_id) for of_cloud in mine_alone):
             shutil.rmtree(folder, ignore_errors=True)
         self._node.cgroups.remove_cloud(cloud_id)
         shutil.rmtree(self._home.cloud(cloud_id), ignore_errors=True)

@@ -257,6 +257,7 @@ class Instance:
         volume = self._home.volume(self.cloud_id, self.owner)
         clear = sandbox_volume.destroy if document and document.delete_volume else sandbox_volume.release
         await asyncio.to_thread(clear, volume)
+        await asyncio.to_thread(sandbox_volume.forget, self._home.copies(self.cloud_id) / self.owner)
         logs = self._home.micro_log(self.cloud_id, self.owner, "any").parent
         await asyncio.to_thread(shutil.rmtree, logs, ignore_errors=True)
         file = self._home.instance_document(self.cloud_id, self.owner)

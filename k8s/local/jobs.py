@@ -12,7 +12,7 @@ from k8s.local.logfiles import LogWriter
 from k8s.local.micros import Plan
 from k8s.local.once import Files, Once
 from k8s.local.sandbox import Record
-from k8s.specs import Change, JobPhase, JobSpec, JobStatus
+from k8s.specs import Change, JobPhase, JobSpec, JobStatus, JobTask
 
 
 class Job(Once):
@@ -37,6 +37,24 @@ class Job(Once):
         return Change(self.cloud_id, self._instance_id)
 
     async def _attempt(self, spec: JobSpec, uid: int) -> JobStatus:
+        if spec.task is JobTask.COMMAND:
+            return await self._run_command(spec, uid)
+        await asyncio.to_thread(self._see_to_copy, spec)
+        return JobStatus(self.owner, self.cloud_id, JobPhase.SUCCEEDED)
+
+    def _see_to_copy(self, spec: JobSpec) -> None:
+        """Raises Permanent and OSError."""
+        volume = self._home.volume(self.cloud_id, spec.instance.instance_id)
+        copies = self._home.copies(self.cloud_id) / spec.instance.instance_id
+        match spec.task:
+            case JobTask.KEEP:
+                sandbox_volume.keep(volume, copies, spec.copy_id)
+            case JobTask.GIVE_BACK:
+                sandbox_volume.give_back(volume, copies, spec.copy_id)
+            case _:
+                sandbox_volume.forget(copies)
+
+    async def _run_command(self, spec: JobSpec, uid: int) -> JobStatus:
         """The sandbox is gone at the end whatever happened."""
         plan = await self._plan(spec, uid)
         record = self._record(spec, uid)

@@ -147,6 +147,10 @@ class NodeHome:
     def volume(self, cloud_id: str, instance_id: str) -> Path:
         return self.volumes(cloud_id) / instance_id
 
+    def copies(self, cloud_id: str) -> Path:
+        """Copies of volumes while updates are tried, a folder per instance."""
+        return self.root / "copies" / cloud_id
+
     def cache(self, cloud_id: str) -> Path:
         """What builds of one cloud keep from one to the next; never shared between clouds (it could be poisoned)."""
         return self.root / "cache" / cloud_id

@@ -15,6 +15,7 @@ from pathlib import Path
 from k8s.errors import Permanent
 
 _MIB = 1024 * 1024
+_SPARE_BYTES = 64 * _MIB  # left free on the machine beside a copy
 _MINIMUM_MIB = 8  # below this ext4 has no room for its own tables
 
 
@@ -45,6 +46,48 @@ def destroy(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def keep(folder: Path, copies: Path, name: str) -> None:
+    """Make the copy `name` in `copies`, in place of every other one. Nothing may be running on the disk.
+
+    A copy that is there is whole, and stays as it is: safe to repeat. A disk that was never made has none.
+    Raises Permanent, with a sentence, where the machine has no room or the disk is still in use.
+    """
+    if not _kept_in(folder).exists():
+        return
+    copies.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        for other in copies.iterdir():
+            if other.name != name:
+                _delete(other)
+        if not (copies / name).exists():
+            _copy(folder, copies / f"{name}.draft")
+            (copies / f"{name}.draft").rename(copies / name)
+            _sync(copies)
+
+
+def give_back(folder: Path, copies: Path, name: str) -> None:
+    """Put the copy in the disk's place. Without a copy nothing changes: it was given back, or nothing was ever altered.
+
+    Nothing may be running on the disk. Safe to repeat.
+    """
+    copy = copies / name
+    if not copy.exists():
+        return
+    with _alone(folder):
+        if copy.is_dir():
+            _delete(folder)
+            copy.rename(folder)
+        else:
+            release(folder)
+            copy.rename(_image(folder))
+        _sync(folder.parent)
+
+
+def forget(copies: Path) -> None:
+    """Delete every copy. Safe to repeat."""
+    shutil.rmtree(copies, ignore_errors=True)
+
+
 def exists(folder: Path) -> bool:
     return folder.exists() or _image(folder).exists()
 
@@ -66,6 +109,38 @@ def _alone(folder: Path) -> Iterator[None]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(descriptor)
+
+
+def _kept_in(folder: Path) -> Path:
+    """Where what is on the disk really lies."""
+    return _image(folder) if os.geteuid() == 0 else folder
+
+
+def _copy(folder: Path, draft: Path) -> None:
+    """Sparse, sharing blocks where the file system can."""
+    if folder.is_mount():
+        _run("umount", str(folder))  # or not at all: what somebody holds still is not at rest
+    source = _kept_in(folder)
+    needed = used_bytes(folder)
+    if shutil.disk_usage(draft.parent).free < needed + _SPARE_BYTES:
+        raise Permanent(f"the machine has no room for a copy of its {needed // _MIB} MiB")
+    _run("cp", "-a", "--sparse=always", "--reflink=auto", str(source), str(draft))
+    _run("sync", "--file-system", str(draft))
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

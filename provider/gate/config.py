@@ -210,6 +210,8 @@ def _frontends(config: GateConfig, values: Mapping[str, object]) -> str:
 
 def _frontend(which: Mapping[str, str], values: Mapping[str, object]) -> str:
     own = {**values, **which, "cookie": cookie_name(which["scheme"])}
+    # Where nothing says so, servers that ask take a request for https. (onward.cfg.template says it to all the others.)
+    own["scheme_rule"] = "" if which["scheme"] == "https" else "http-request set-header X-Scheme http if swift"
     own["again_rules"] = _fill("again.cfg.template", own).rstrip()
     own["known_rules"] = _fill("known.cfg.template", own).rstrip()
     return _fill("frontend.cfg.template", own)

@@ -4,7 +4,6 @@ The proxy's map names a class only for instances of another than the standard on
 past the smallest limits: a hundred thousand quiet instances cost nothing.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 WINDOW_S = 10
@@ -20,11 +19,6 @@ class Limits:
 
 
 CLASSES = {"small": Limits(1_000, 100), STANDARD: Limits(5_000, 400), "large": Limits(50_000, 2_000)}
-
-
-def limits_of(rate_class: str, classes: Mapping[str, Limits] = CLASSES) -> Limits:
-    """Of a plan's class; one that nobody knows is the standard one."""
-    return classes.get(rate_class, classes[STANDARD])
 
 
 def parse(text: str) -> dict[str, Limits]:

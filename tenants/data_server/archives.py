@@ -5,9 +5,11 @@ root or below one folder; the JSON is a list of items, an object with such a lis
 """
 
 import codecs
+import contextlib
 import hashlib
 import json
 import stat
+import struct
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,9 +21,10 @@ from tenants.data_server.contents import check_name
 from tenants.data_server.errors import Refused
 from tenants.data_server.exporting import MANIFEST
 
-_ENTRIES = 1_000_000
+ENTRIES = 150_000  # each is held in memory while an archive is read: 900 bytes or so
 _WHOLE_BYTES = 64 * 1024 * 1024  # of a base that is not a plain list of items
 _ITEM_CHARS = 4 * 1024 * 1024
+_LINE_BYTES = 4 * 1024 * 1024  # of the manifest: that of a file of 500 GB takes as much
 _READ_BYTES = 256 * 1024
 _BLANK = " \t\r\n"
 
@@ -47,6 +50,7 @@ class Archive:
 
     def __init__(self, path: Path) -> None:
         try:
+            _count(path)
             self.zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
             raise Refused(f"This is not a zip archive: {error}") from None
@@ -59,8 +63,12 @@ class Archive:
         self.ignored: list[str] = []
         for info in infos:
             self._sort(info, info.filename.removeprefix(prefix))
-        if not self.bases and not self.files:
+        if not self.bases and not self.files and not self._is_ours():
             raise Refused("The archive holds neither bases/ nor drives/")
+
+    def _is_ours(self) -> bool:
+        """An export of an empty collection holds its manifest alone."""
+        return any("freehold_export" in line for line in self.lines())
 
     def close(self) -> None:
         self.zip.close()
@@ -91,18 +99,18 @@ class Archive:
         """Of the manifest, where there is one."""
         if self.manifest is None:
             return
-        with self.zip.open(self.manifest) as content:
-            for line in content:
-                try:
+        try:
+            with self.zip.open(self.manifest) as content:
+                while line := content.readline(_LINE_BYTES):
+                    if len(line) == _LINE_BYTES:
+                        raise ValueError(f"a line is longer than {_LINE_BYTES} bytes")
                     found = json.loads(line)
-                except ValueError as error:
-                    raise Refused(f"{MANIFEST}: {error}") from None
-                if isinstance(found, dict):
-                    yield found
+                    if isinstance(found, dict):
+                        yield found
+        except (zipfile.BadZipFile, RecursionError, EOFError, OSError, ValueError, NotImplementedError) as error:
+            raise Refused(f"{MANIFEST}: {error}") from None
 
     def _check(self, infos: list[zipfile.ZipInfo]) -> None:
-        if len(infos) > _ENTRIES:
-            raise Refused(f"The archive holds more than {_ENTRIES} entries")
         seen = set()
         for info in infos:
             name = info.filename
@@ -135,6 +143,27 @@ class Archive:
             self.manifest = info
         else:
             self.ignored.append(info.filename)
+
+
+def _count(path: Path) -> None:
+    """Raises Refused for more entries than there is memory for, before any is read: by walking over them, since what the
+    archive says of their number may be untrue."""
+    with path.open("rb") as content, contextlib.suppress(struct.error):
+        end = zipfile._EndRecData(content)  # type: ignore[attr-defined]
+        if not end:
+            return  # no zip archive, as whoever reads it says
+        size, at = end[zipfile._ECD_SIZE], end[zipfile._ECD_LOCATION]  # type: ignore[attr-defined]
+        if end[zipfile._ECD_SIGNATURE] == zipfile.stringEndArchive64:  # type: ignore[attr-defined]
+            at -= zipfile.sizeEndCentDir64 + zipfile.sizeEndCentDir64Locator  # type: ignore[attr-defined]
+        content.seek(max(0, at - size))
+        number = 0
+        while size > 0:
+            lengths = struct.unpack("<28xHHH12x", content.read(46))
+            content.seek(sum(lengths), 1)
+            size -= 46 + sum(lengths)
+            number += 1
+            if number > ENTRIES:
+                raise Refused(f"The archive holds more than {ENTRIES} entries")
 
 
 def sums(path: Path, sizes: list[int]) -> list[str]:

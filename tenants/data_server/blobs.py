@@ -27,10 +27,13 @@ class Blob:
 
 
 class Blobs:
-    """A folder of blobs. What no row names is swept when the collection is opened next."""
+    """A folder of blobs. What no row names is swept when the collection is opened next.
 
-    def __init__(self, folder: Path, threads: ThreadPoolExecutor) -> None:
-        self.folder = folder
+    durable: False leaves it to the caller to see them onto the disk, all at once (disk.sync_all).
+    """
+
+    def __init__(self, folder: Path, threads: ThreadPoolExecutor, *, durable: bool = True) -> None:
+        self.folder, self.durable = folder, durable
         self._threads = threads
         disk.make(folder)
 
@@ -79,14 +82,18 @@ class Blobs:
         """A new blob of all of them, one after the other. For small ones."""
         return self.store(self.path(blob.name).read_bytes() for blob in blobs)
 
-    def adopt(self, file: Path, name: str) -> None:
-        """Give a finished file of the same file system a place here too. Safe to repeat."""
+    def adopt(self, files: Iterable[tuple[Path, str]]) -> None:
+        """Give finished files of the same file system places here too, by these names. Safe to repeat."""
+        for folder in {self._adopt(file, name) for file, name in files}:
+            disk.sync(folder)
+
+    def _adopt(self, file: Path, name: str) -> Path:
         os.utime(file)  # it may be older than this process: the sweep would take it for an orphan before it has its row
         target = self.path(name)
         disk.make(target.parent)
         with contextlib.suppress(FileExistsError):
             os.link(file, target)
-        disk.sync(target.parent)
+        return target.parent
 
     def remove(self, name: str) -> None:
         """Safe to repeat."""
@@ -105,6 +112,7 @@ class Blobs:
 
 class _Writing:
     def __init__(self, blobs: Blobs) -> None:
+        self._durable = blobs.durable
         self.name = secrets.token_hex(16)
         self.size_bytes = 0
         self._path = blobs.path(self.name)
@@ -120,9 +128,11 @@ class _Writing:
         write_all(self._descriptor, piece)
 
     def finish(self) -> Blob:
-        os.fsync(self._descriptor)
+        if self._durable:
+            os.fsync(self._descriptor)
         os.close(self._descriptor)
-        disk.sync(self._path.parent)
+        if self._durable:
+            disk.sync(self._path.parent)
         return Blob(self.name, self.size_bytes, self._crc, self._sha256.digest())
 
     def discard(self) -> None:

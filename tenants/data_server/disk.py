@@ -1,5 +1,6 @@
 """The folder that a data server lives on: which file systems will do, and that nobody else has it."""
 
+import ctypes
 import fcntl
 import os
 from pathlib import Path
@@ -44,6 +45,16 @@ def sync(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_all(folder: Path) -> None:
+    """Everything on the file system of `folder` is on the disk when this returns: cheaper than one by one for many files."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor):
+            raise OSError(ctypes.get_errno(), "the disk did not take what was written")
     finally:
         os.close(descriptor)
 

@@ -114,6 +114,7 @@ def _unpack(place: Place, collection: Collection) -> None:
         left.unlink()
     shutil.rmtree(place.blobs, ignore_errors=True)
     problems, ignored = _unpack_archive(place, collection)
+    disk.sync_all(place.folder)  # what says that all is there must not be there before it
     # What is wrong with single items, and entries that mean nothing here.
     receiving.keep(place.unpacked, {"problems": problems, "ignored": ignored})
     place.archive.unlink()
@@ -132,7 +133,7 @@ def _unpack_archive(place: Place, collection: Collection) -> tuple[list[str], li
         with db:
             for base in archive.bases:
                 _unpack_base(db, archive, base, problems)
-            blobs = Blobs(place.blobs, collection.threads)
+            blobs = Blobs(place.blobs, collection.threads, durable=False)
             for file in archive.files:
                 _unpack_file(db, archive, file, blobs, exact.get(file.path, {}))
             db.executemany("INSERT INTO problems(text) VALUES (?)", [(problem,) for problem in problems])
@@ -216,8 +217,8 @@ def _adopt_blobs(collection: Collection, place: Place) -> None:
     staged = database.connect(place.staged, readonly=True)
     try:
         blobs = Blobs(place.blobs, collection.threads)
-        for (name,) in staged.execute("SELECT blob FROM files"):
-            collection.blobs.adopt(blobs.path(name), name)
+        names = (name for (name,) in staged.execute("SELECT blob FROM files"))
+        collection.blobs.adopt((blobs.path(name), name) for name in names)
     finally:
         staged.close()
 

@@ -49,6 +49,8 @@ class Instance(models.Model):
     wanted again; update_error then says what was wrong with the newer one.
     migration: id of the jobs that must succeed before the wanted revision may run; "" where none is due. A new one is made
     with every update and every retry.
+    copy_id: of the copy of its volume that an update makes before anything of the newer version runs; "" once it is deleted.
+    copy_returns: the update failed, and nothing runs before the copy has taken the volume's place.
     auto_considered_at: when the newest release was made that an automatic update has looked at.
     is_builder: its developer's own copy, which follows what is pushed; at most one of an app, without a release.
     Observed: observed_generation, state, state_reason, log_tail and the micros' columns; written by reconciliation only.
@@ -68,6 +70,8 @@ class Instance(models.Model):
     reverts = models.BooleanField(default=False)
     update_error = models.TextField(blank=True)
     migration = models.CharField(max_length=40, blank=True)
+    copy_id = models.CharField(max_length=40, blank=True)
+    copy_returns = models.BooleanField(default=False)
     is_builder = models.BooleanField(default=False)
     channel = models.CharField(max_length=10, choices=Channel.choices, default=Channel.STABLE)
     alias = models.CharField(max_length=40)
@@ -109,6 +113,8 @@ class Instance(models.Model):
             models.Index(fields=["retry_at"], name="instance_refused", condition=models.Q(retry_at__isnull=False)),
             # Automatic updates: who is to be brought to an app's newest release.
             models.Index(fields=["app"], name="instance_auto_update", condition=models.Q(auto_update=True)),
+            # The sweep: instances with a copy of their volume, to be deleted once they run.
+            models.Index(fields=["state"], name="instance_copied", condition=~models.Q(copy_id="")),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(

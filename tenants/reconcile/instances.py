@@ -13,13 +13,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from k8s.errors import ClusterError, NotFound, Temporary
-from k8s.specs import InstanceSpec, InstanceStatus, MicroPhase
+from k8s.specs import InstanceSpec, InstanceStatus, JobTask, MicroPhase
 from tenants import feed, steps
 from tenants.live import announce
 from tenants.models import Instance, Operation, OperationKind, Wanted
 from tenants.reconcile import actions, again, cluster, halting, migrations, versions
 from tenants.reconcile.advisory import held
-from tenants.reconcile.specs import cloud_spec, instance_spec
+from tenants.reconcile.specs import cloud_spec, copy_spec, instance_spec, migration_specs
 from tenants.states import HELD, CloudState, InstanceState, move
 
 log = logging.getLogger(__name__)
@@ -73,6 +73,9 @@ def _operation(instance: Instance) -> Operation | None:
 
 def _run(instance: Instance, operation: Operation | None, altered: bool) -> None:
     spec = instance_spec(instance)
+    if instance.copy_returns and spec.replicas:
+        _give_back(instance, operation, spec)
+        return
     if instance.migration and spec.replicas:
         _migrate(instance, operation, spec)
         return
@@ -96,14 +99,17 @@ def _run(instance: Instance, operation: Operation | None, altered: bool) -> None
     if _settle(instance, operation, status):
         # Back to the version before, at once: an address must not wait for the sweep.
         _reconcile(instance.pk, False)
+    elif status.ready and instance.copy_id:
+        _forget_copy(instance, spec)
 
 
 def _migrate(instance: Instance, operation: Operation | None, spec: InstanceSpec) -> None:
     """The commands of the version that is to take over; it is applied only when they have succeeded."""
-    steps.start(operation, "migrate")
+    jobs = migration_specs(instance, spec)
+    steps.start(operation, "keep" if instance.copy_id else "migrate")
     if spec.volume and not _is_halted(instance, replace(spec, replicas=0)):
         return
-    outcome = migrations.advance(instance, spec)
+    outcome = migrations.advance(instance, operation, jobs)
     if isinstance(outcome, migrations.Failed):
         if _migration_failed(instance, operation, outcome):
             migrations.clear(instance)
@@ -112,6 +118,28 @@ def _migrate(instance: Instance, operation: Operation | None, spec: InstanceSpec
         steps.finish(operation, "migrate")
         migrations.clear(instance)
         _reconcile(instance.pk, False)
+
+
+def _give_back(instance: Instance, operation: Operation | None, spec: InstanceSpec) -> None:
+    """What the update that failed may have altered becomes again what it was, before the older version starts."""
+    if not _is_halted(instance, replace(spec, replicas=0)):
+        return
+    outcome = migrations.advance(instance, operation, [copy_spec(instance, spec, JobTask.GIVE_BACK)])
+    if isinstance(outcome, migrations.Failed):
+        _migration_failed(instance, operation, outcome)  # and its job stays, so that nothing repeats it but Retry
+    elif outcome and migrations.note_returned(instance):
+        migrations.clear(instance)
+        _reconcile(instance.pk, False)
+
+
+def _forget_copy(instance: Instance, spec: InstanceSpec) -> None:
+    """The newer version runs, and its data with it."""
+    outcome = migrations.advance(instance, None, [copy_spec(instance, spec, JobTask.FORGET)])
+    if isinstance(outcome, migrations.Failed):
+        log.error("copy_stays cloud=%s instance=%s reason=%s", instance.cloud_id, instance.pk, outcome.reason)
+    elif outcome:
+        migrations.note_forgotten(instance)
+        migrations.clear(instance)
 
 
 def _is_halted(instance: Instance, spec: InstanceSpec) -> bool:

@@ -12,6 +12,7 @@ from k8s.specs import (
     CloudSpec,
     InstanceSpec,
     JobSpec,
+    JobTask,
     Limits,
     MicroKind,
     MicroSpec,
@@ -65,7 +66,8 @@ def instance_spec(instance: Instance) -> InstanceSpec:
 
 def migration_specs(instance: Instance, spec: InstanceSpec) -> list[JobSpec]:
     """What must have run before `spec`, which is the instance's, may take over: one after the other."""
-    return [
+    kept = [copy_spec(instance, spec, JobTask.KEEP)] if instance.copy_id and spec.volume else []
+    return kept + [
         JobSpec(
             job_id=f"{instance.migration}{number}",
             instance=spec,
@@ -75,6 +77,12 @@ def migration_specs(instance: Instance, spec: InstanceSpec) -> list[JobSpec]:
         )
         for number, part in enumerate(blueprint_of(instance.revision).migrations)
     ]
+
+
+def copy_spec(instance: Instance, spec: InstanceSpec, task: JobTask) -> JobSpec:
+    """`task` for the copy that the instance's row names: another job for each generation, so that Retry tries anew."""
+    job_id = f"{instance.copy_id}{task[0]}{instance.generation}"
+    return JobSpec(job_id, spec, spec.micros[0].name, "", task=task, copy_id=instance.copy_id)
 
 
 def data_server_spec(server: DataServer, program: str) -> InstanceSpec:
@@ -162,15 +170,21 @@ def _micro(instance: Instance, part: Part, size: Size) -> MicroSpec:
 def _environment(instance: Instance, part: Part) -> dict[str, str]:
     """The names the former platform gave to apps; of the app's own settings those that have a value."""
     chosen = {name: instance.config.get(name) or default for name, default in part.presets}
-    return {name: value for name, value in chosen.items() if value} | {
-        "DETA_SPACE_APP": "true",
-        "DETA_SPACE_APP_VERSION": instance.release.version if instance.release else instance.revision.tag,
-        "DETA_SPACE_APP_HOSTNAME": authority(instance.host),
-        "DETA_SPACE_APP_MICRO_NAME": part.name,
-        "DETA_SPACE_APP_MICRO_TYPE": "normal" if part.mount else "primary",
-        "DETA_API_KEY": calls_key(settings.DATA_KEY, instance.cloud_id, instance.pk, instance.calls_version),
-        **_data_environment(instance),
-    }
+    # SvelteKit's server refuses forms from another origin than its own, and must be told where to look for its scheme.
+    told = {"PROTOCOL_HEADER": "x-scheme"} if part.engine == "svelte-kit" or part.engine.startswith("nodejs") else {}
+    return (
+        told
+        | {name: value for name, value in chosen.items() if value}
+        | {
+            "DETA_SPACE_APP": "true",
+            "DETA_SPACE_APP_VERSION": instance.release.version if instance.release else instance.revision.tag,
+            "DETA_SPACE_APP_HOSTNAME": authority(instance.host),
+            "DETA_SPACE_APP_MICRO_NAME": part.name,
+            "DETA_SPACE_APP_MICRO_TYPE": "normal" if part.mount else "primary",
+            "DETA_API_KEY": calls_key(settings.DATA_KEY, instance.cloud_id, instance.pk, instance.calls_version),
+            **_data_environment(instance),
+        }
+    )
 
 
 def _data_environment(instance: Instance) -> dict[str, str]:

@@ -45,6 +45,8 @@ def instances() -> list[str]:
     found = set(behind.exclude(pk__in=waiting).values_list("pk", flat=True)[:AT_ONCE])
     refused = Instance.objects.filter(again.due(), state__in=REFUSED, cloud__state=CloudState.ACTIVE)
     found.update(refused.values_list("pk", flat=True)[:AT_ONCE])
+    copied = Instance.objects.exclude(copy_id="").filter(state=InstanceState.RUNNING, cloud__state=CloudState.ACTIVE)
+    found.update(copied.values_list("pk", flat=True)[:AT_ONCE])
     due = Operation.objects.filter(_due(), instance__isnull=False)
     return [*found.union(due.values_list("instance_id", flat=True)[:AT_ONCE])]
 

@@ -1,5 +1,6 @@
 """Which version of its app an instance is of: the rows of its micros, and the way back from one that does not start."""
 
+from django.conf import settings
 from django.db.models import F
 
 from apps_catalog.blueprint import Blueprint, blueprint_of
@@ -12,6 +13,12 @@ from tenants.models import Instance, InstanceMicro
 def migration_for(blueprint: Blueprint) -> str:
     """An id for the commands that must succeed before this version takes over; "" where there is none."""
     return new_id("mig") if blueprint.migrations else ""
+
+
+def is_copied(instance: Instance, newer: Blueprint) -> bool:
+    """Whether an update makes a copy of the volume first, to give back if it fails. `instance` with revision and cloud."""
+    here = settings.COPIES_VOLUMES and instance.cloud.cell_id == settings.DEFAULT_CELL
+    return here and None not in (newer.volume_path, blueprint_of(instance.revision).volume_path)
 
 
 def micro_rows(instance: Instance, revision: Revision, blueprint: Blueprint) -> list[InstanceMicro]:
@@ -57,6 +64,7 @@ def go_back(row: Instance, reason: str, log_tail: str) -> None:
         previous_release=None,
         reverts=False,
         migration="",
+        copy_returns=bool(row.copy_id),
         update_error=reason,
         log_tail=log_tail,
         generation=F("generation") + 1,

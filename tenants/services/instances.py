@@ -9,6 +9,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from apps_catalog.blueprint import Blueprint, blueprint_of
+from apps_catalog.identifiers import new_id
 from apps_catalog.models import App, Channel, Release, Revision
 from apps_catalog.services import release_of
 from tenants import access, feed, steps
@@ -45,6 +46,7 @@ UPDATE_STEPS = (
     ("start", "Start it while the old one serves"),
     ("address", "Lead its address there"),
 )
+KEEP_STEP = ("keep", "Keep a copy of its data to go back to")
 MIGRATE_STEP = ("migrate", "Run what this version wants to do first")
 REMOVE_STEPS = (("close", "Close its address"), ("stop", "Stop it"), ("clear", "Clear up what it used"))
 
@@ -133,7 +135,7 @@ def install_app(
 
 def begin_install(actor: User, cloud: Cloud, instance: Instance) -> Operation:
     """The operation of an instance that was just written."""
-    titles = with_migration(INSTALL_STEPS, instance.migration)
+    titles = before_it(INSTALL_STEPS, MIGRATE_STEP) if instance.migration else INSTALL_STEPS
     operation = steps.open_operation(
         OperationKind.INSTALL, cloud, titles, actor=actor, instance=instance, done=("reserve",)
     )
@@ -141,10 +143,10 @@ def begin_install(actor: User, cloud: Cloud, instance: Instance) -> Operation:
     return operation
 
 
-def with_migration(titles: steps.Titles, migration: str) -> steps.Titles:
-    """The step comes before the cluster is handed the version itself."""
+def before_it(titles: steps.Titles, *more: tuple[str, str]) -> steps.Titles:
+    """`more` come before the cluster is handed the version itself."""
     at = next(place for place, (name, _) in enumerate(titles) if name == "prepare")
-    return (*titles[:at], MIGRATE_STEP, *titles[at:]) if migration else titles
+    return (*titles[:at], *more, *titles[at:])
 
 
 @transaction.atomic
@@ -341,13 +343,21 @@ def bring_up(actor: User | None, locked: Instance, kind: OperationKind, **change
     for other in Operation.objects.filter(instance=locked, state__in=steps.OPEN):
         steps.cancel(other, "Something newer took its place.")
     fresh: dict[str, Any] = {"generation": locked.generation + 1, "state_reason": "", "log_tail": ""}
-    fresh |= {"update_error": "", "reverts": False, "migration": _migration(locked, kind, changes.get("revision"))}
+    more: list[tuple[str, str]] = []
+    migration, copies = _migration(locked, kind, changes.get("revision")), _copies(locked, kind, changes)
+    if copies:
+        more.append(KEEP_STEP)
+    if migration:
+        more.append(MIGRATE_STEP)
+    fresh |= {"update_error": "", "reverts": False, "migration": migration or (new_id("mig") if copies else "")}
+    if not locked.copy_returns and (copies or locked.copy_id):
+        fresh["copy_id"] = new_id("cpy")  # never that of an earlier update, which nothing may give back any more
     fresh |= {"wanted": Wanted.RUNNING, "awake_since": timezone.now()}
     move(locked, InstanceState.UPDATING, actor=actor.pk if actor else "", **{**fresh, **changes})
     locked.refresh_from_db(fields=["restart"])
     if not newer:
         withdraw(locked)
-    titles = with_migration(UPDATE_STEPS if newer else RESTART_STEPS, fresh["migration"])
+    titles = before_it(UPDATE_STEPS if newer else RESTART_STEPS, *more)
     done = () if newer else ("close",)
     operation = steps.open_operation(kind, locked.cloud, titles, actor=actor, instance=locked, done=done)
     moved(locked)
@@ -362,6 +372,13 @@ def _migration(locked: Instance, kind: OperationKind, revision: Revision | None)
     if revision is not None:
         return versions.migration_for(blueprint_of(revision))
     return versions.migration_for(blueprint_of(locked.revision)) if locked.migration else ""
+
+
+def _copies(locked: Instance, kind: OperationKind, changes: Mapping[str, Any]) -> bool:
+    """Whether a copy of the volume is made first: of what has something to go back to, and no older copy to come back."""
+    if kind != OperationKind.UPDATE or not changes.get("reverts") or locked.copy_returns:
+        return False
+    return versions.is_copied(locked, blueprint_of(changes["revision"]))
 
 
 def _configure(actor: User, locked: Instance, config: Mapping[str, str | None]) -> Operation | None:

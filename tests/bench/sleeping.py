@@ -96,7 +96,7 @@ def measure_idleness() -> list[Figure]:
 
     connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     from tests.bench.idle_fleet import Idleness
-    from tests.bench.metered_fleet import CLOUDS, Metering, month_s
+    from tests.bench.metered_fleet import CLOUDS, Metering, closing_s
     from tests.gate.running import running
 
     with running("127.0.0.1:9") as gate:
@@ -106,7 +106,7 @@ def measure_idleness() -> list[Figure]:
         metered = _metering(metering)
         all_used = 100 * fleet.cpu_s(lambda: fleet.write(INSTANCES), lambda: fleet.use(INSTANCES)) / WRITE_S
         all_busy = 100 * fleet.cpu_s(metering.sample, lambda: metering.next_minute(INSTANCES)) / METER_S
-        month = month_s()
+        month = closing_s()
     shares, both = idleness | metered, sum(idleness.values()) + sum(metered.values())
     return [
         *(Figure(f"{INSTANCES:,} instances: {name}", share, "% of a core") for name, share in shares.items()),
@@ -114,7 +114,7 @@ def measure_idleness() -> list[Figure]:
         Figure(f"metering {INSTANCES:,} instances, {BUSY:,} in use", sum(metered.values()), "% of a core"),
         Figure("idleness and metering of them", both, "% of a core", 1.0),
         Figure(f"writing the last use of all {INSTANCES:,}", all_used, "% of a core"),
-        Figure(f"what each of {CLOUDS:,} clouds took in a month", month, "s", 30.0),
+        Figure(f"closing a month of {CLOUDS:,} clouds", month, "s", 30.0),
         Figure(f"counting all {INSTANCES:,} at work", all_busy, "% of a core"),
     ]
 

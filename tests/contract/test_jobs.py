@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from k8s.errors import NotFound, Permanent
-from k8s.specs import InstanceSpec, JobPhase, JobSpec, JobStatus, Limits
+from k8s.specs import InstanceSpec, JobPhase, JobSpec, JobStatus, JobTask, Limits
 from tests.contract.apps import Tenant, new_id
-from tests.contract.lanes import until
+from tests.contract.lanes import LocalLane, until
 
 ENDED = (JobPhase.SUCCEEDED, JobPhase.FAILED)
 JOB_S = 120.0  # a pod of its own, with its bundle fetched
@@ -112,3 +112,38 @@ def test_a_job_of_what_is_not_there_is_refused(tenant: Tenant) -> None:
         tenant.lane.cluster.run_job(job(replace(spec, cloud_id=new_id()), "true"))
     with pytest.raises(NotFound):
         tenant.lane.cluster.job_status(tenant.cloud_id, new_id())
+
+
+def test_a_copy_of_a_volume_is_given_back_once_as_it_was(tenant: Tenant) -> None:
+    micro = tenant.micro(env={"NOTES": "/data"})
+    spec = tenant.instance(volume=tenant.volume(), micros=(micro,))
+    keep, back, forget = (job(spec, "", task=task, copy_id="one") for task in list(JobTask)[1:])
+    if not isinstance(tenant.lane, LocalLane):
+        with pytest.raises(Permanent, match="no copies"):
+            tenant.lane.cluster.run_job(keep)
+        return
+
+    def done(task: JobSpec) -> None:
+        status = finished(tenant, replace(task, job_id=new_id()))
+        assert status.phase is JobPhase.SUCCEEDED, status
+
+    def content() -> str:
+        status = finished(tenant, job(spec, "cat /data/note; ls -lR --time-style=full-iso /data >&2; exit 1"))
+        return status.log_tail
+
+    tenant.lane.cluster.apply_instance(replace(spec, replicas=0))
+    done(job(spec, "head -c 3000000 /dev/urandom > /data/much; ln -s note /data/link; echo first > /data/note"))
+    before = content()
+    done(keep)
+    done(job(spec, "rm -r /data/*; echo second > /data/note"))
+    done(keep)  # begun anew where a machine failed: what is whole stays
+    done(back)
+    assert content() == before
+    done(job(spec, "echo third > /data/note"))
+    done(back)
+    assert content().startswith("third")
+    done(keep)
+    done(forget)
+    done(job(spec, "echo fourth > /data/note"))
+    done(back)
+    assert content().startswith("fourth")

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import struct
 import subprocess
 import warnings
 import zipfile
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tenants.data_server import keys
+from tenants.data_server import archives, keys
 from tests.data_server.running import Data, open_collection, running
 from tests.data_server.test_base import errors
 
@@ -242,6 +243,13 @@ def twice(archive: zipfile.ZipFile) -> None:
         archive.writestr("drives/d/a", b"2")
 
 
+def crowd(entries: int, told: int) -> bytes:
+    """An archive with so many empty files, whose end says `told`."""
+    record = struct.pack("<I24xHHH12x", 0x02014B50, 0, 0, 0)
+    end = struct.pack("<I4xHHIIH", 0x06054B50, told, told, entries * len(record), 0, 0)
+    return record * entries + end
+
+
 MANIFEST = b'{"path":"drives/d/a","drive":"d",%b}'
 
 
@@ -260,6 +268,8 @@ MANIFEST = b'{"path":"drives/d/a","drive":"d",%b}'
         (zipped({"bases/x.json": b"[" * 100_000}), "bases/x.json"), (zipped({"bases/...json": b"[]"}), "'..'"),
         (zipped({"drives/d/a": b"x", "manifest.jsonl": MANIFEST % b'"name":"../a"'}), "drives/d/a"),
         (zipped({"drives/d/a": b"x", "manifest.jsonl": MANIFEST % b'"chunks":[[1,"00"]]'}), "SHA-256"),
+        (zipped({"drives/d/a": b"x", "manifest.jsonl": b"[" * 5_000_000}), "manifest.jsonl"),
+        (crowd(archives.ENTRIES + 1, 7), "more than 150000 entries"),
     ],
 )  # fmt: skip
 def test_hostile_and_broken_archives_are_refused_and_leave_nothing(data: Data, archive: bytes, named: str) -> None:
@@ -334,6 +344,14 @@ def test_empty_ones_are_made_once_and_folders_are_removed_with_what_is_below(ful
         assert removed == [{"removed": 2}, {"removed": 0}]
         assert {"folder", "folders"} < set(full.names()["names"])
         assert len(full.names()["names"]) == before + 2
+
+
+def test_an_export_of_nothing_imports_as_nothing(data: Data) -> None:
+    made, archive = export(data)
+    end(data, made)
+    staged = stage(data, archive)
+    assert (staged["bases"], staged["drives"], staged["problems"]) == ([], [], [])
+    assert apply(data, staged["id"], "fail") == {"items": 0, "files": 0, "skipped": 0, "replaced": 0}
 
 
 def test_too_many_exports_at_once_are_refused(data: Data) -> None:

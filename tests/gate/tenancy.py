@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from django.conf import settings
-from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
 from apps_catalog.models import App, Revision
 from provider.gate import appsession
+from provider.sessions import SessionStore
 from tenants import feed
 from tenants.data_secrets import calls_key
 from tenants.models import AppKey, Cell, Cloud, Instance, InstanceMicro, Plan, Share, User

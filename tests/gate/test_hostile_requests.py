@@ -108,7 +108,7 @@ FORGED = [
     "X-Freehold-User", "X_Freehold_User", "X-Freehold_Email", "x_freehold-role", "X-Freehold-Static", "X-Forwarded-For",
     "X_Forwarded_Proto", "X-Forwarded-Host", "Forwarded", "X-User", "X_User", "Remote-User", "Remote_User", "X-Upstream",
     "X_Upstream", "X-Space-App-Key", "X_Space_App_Key", "X-Gate-Secret", "Proxy", "X-Real-IP",
-    "X.Freehold.User",
+    "X.Freehold.User", "X-Scheme", "X_Scheme",
 ]  # fmt: skip
 
 
@@ -121,6 +121,15 @@ def test_nobody_outside_speaks_in_the_gates_name(scene: Scene, who: str) -> None
     assert scene.upstream.last.header("x-kept") == "yes"
     gates = {name for name in scene.upstream.last.names if name.startswith("x-freehold")}
     assert gates == ({"x-freehold-user", "x-freehold-email", "x-freehold-role"} if who == "owner" else set())
+
+
+def test_an_app_is_told_when_a_request_came_without_tls(scene: Scene) -> None:
+    assert scene.gate.http.ask(scene.house.host, "/open/x").status == 200
+    assert scene.upstream.last.header("x-scheme") == "http"
+    assert scene.gate.http.ask(scene.house.host, "/p", scene.house.cookie()).status == 200
+    assert scene.upstream.last.header("x-scheme") == "http"
+    assert scene.gate.https.ask(scene.house.host, "/open/x", ("X-Scheme", "http")).status == 200
+    assert scene.upstream.last.header("x-scheme") is None
 
 
 def test_a_connection_header_cannot_drop_what_the_gate_says(scene: Scene) -> None:

@@ -150,7 +150,3 @@ def test_an_address_with_too_many_connections_gets_no_more(
 def test_a_limit_that_makes_no_sense_is_named(text: str) -> None:
     with pytest.raises(ValueError, match="FREEHOLD_GATE_LIMITS"):
         limits.parse(text)
-
-
-def test_a_class_nobody_knows_is_the_standard_one() -> None:
-    assert limits.limits_of("none") == limits.limits_of("standard") != limits.limits_of("large")

@@ -41,6 +41,7 @@ class Scene:
             for _ in range(2):
                 assert ask(connection, spell(self.house.host, "/own", jar, *headers)).status == 200
             assert _short(self.upstreams[0].last), "it was not taken, so this test would show nothing"
+            assert self.upstreams[0].last.header("x-scheme") == "http"
             yield connection
 
     def seen(self) -> list[tuple[str, str, str, list[tuple[str, str]]]]:

@@ -18,7 +18,7 @@ START = SOURCE / "docs" / "developers" / "start.md"
 
 @dataclass(frozen=True)
 class App:
-    """answers: (path below its address, what is then read there, or in a script that the page loads)."""
+    """answers: (path below its address, what is then read there, or in a script that the page loads; {url}: its address)."""
 
     files: Files
     answers: tuple[tuple[str, str], ...]
@@ -26,6 +26,7 @@ class App:
     def check(self, web: httpx.Client, url: str) -> None:
         """`web` is signed in as the owner of the copy at `url`."""
         for path, words in self.answers:
+            words = words.replace("{url}", url)
             assert words in _whole(web, url + path), f"{words!r} at /{path}"
 
 
@@ -94,6 +95,8 @@ SVELTE_KIT: Files = {
     "vite.config.js": "import { sveltekit } from '@sveltejs/kit/vite'\nexport default { plugins: [sveltekit()] }\n",
     "src/app.html": "<!doctype html><html><head>%sveltekit.head%</head><body>%sveltekit.body%</body></html>\n",
     "src/routes/+page.svelte": "<p>hello from svelte-kit</p>\n",
+    # What it compares the origin of forms with.
+    "src/routes/origin/+server.js": "export const GET = ({ url }) => new Response(`${url.origin}/`)\n",
 }
 NEXT: Files = {
     "Spacefile": _one("next"),
@@ -182,7 +185,7 @@ FAMILIES = {
     "react": App(REACT, (_greeting("react"),)),
     "svelte": App(SVELTE, (_greeting("svelte"),)),
     "vue": App(VUE, (_greeting("vue"),)),
-    "svelte-kit": App(SVELTE_KIT, (_greeting("svelte-kit"),)),
+    "svelte-kit": App(SVELTE_KIT, (_greeting("svelte-kit"), ("origin", "{url}"))),
     "express": App(EXPRESS, (_greeting("express"),)),
     "fastapi": App(FASTAPI, (_greeting("fastapi"),)),
     "flask": App(FLASK, (_greeting("flask"),)),

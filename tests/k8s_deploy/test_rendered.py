@@ -38,6 +38,7 @@ STORES = {
     "FREEHOLD_SESSION_KEYS": "k1:" + "s" * 40,
     "FREEHOLD_DATA_KEY": "d" * 64,
     "FREEHOLD_FIELD_KEY": base64.urlsafe_b64encode(b"k" * 32).decode(),
+    "FREEHOLD_STRIPE_KEY": "sk_test_x",
 }
 
 

@@ -59,3 +59,9 @@ def test_variables_of_builds_are_named_one_by_one(place: Path) -> None:
 def test_what_is_no_variable_for_builds_is_refused_by_name(place: Path, name: str) -> None:
     with pytest.raises(Permanent, match=name):
         cell(place, [], **{name: "x"})
+
+
+def test_ranges_of_pods_are_networks(place: Path) -> None:
+    assert cell(place, [], pods="10.244.0.0/16").pods == ("10.244.0.0/16",)
+    with pytest.raises(Permanent, match="names no network.*10.244.0.1/16"):
+        cell(place, [], pods="10.244.0.1/16")

@@ -200,3 +200,96 @@ def test_health_and_closed_doors_reach_the_cluster(cluster: MemoryCluster) -> No
     micros = {micro.name: micro for micro in cluster.specs[instance.pk].micros}
     assert (micros["main"].health, micros["main"].offline) == ("/up", True)
     assert (micros["api"].health, micros["api"].offline) == (None, False)
+
+
+def test_an_update_of_what_has_a_volume_keeps_a_copy_first_and_deletes_it_once_it_runs(cluster: MemoryCluster) -> None:
+    cluster.command_phase = JobPhase.RUNNING
+    _, instance, operation = updated(cluster, MIGRATES + KEEPS, FIRST + KEEPS)
+    assert (cluster.copied, cluster.ran) == ([("keep", 0)], [("./migrate --now", 0)])
+    assert (steps(operation)["keep"], steps(operation)["migrate"]) == ("succeeded", "running")
+    cluster.command_phase = JobPhase.SUCCEEDED
+    settle()
+    assert cluster.copied == [("keep", 0), ("forget", 1)]
+    assert (fresh(instance).state, fresh(instance).copy_id, cluster.commands) == ("running", "", {})
+
+
+@pytest.mark.parametrize("to", [MIGRATES, FIRST])
+@pytest.mark.parametrize("how", ["migration", "start"])
+def test_an_update_that_fails_gives_the_copy_back_before_the_older_version_starts(
+    cluster: MemoryCluster, to: str, how: str
+) -> None:
+    if how == "migration":
+        cluster.command_phase = JobPhase.FAILED
+        to = MIGRATES
+    else:
+        cluster.broken.add("2")
+    _, instance, operation = updated(cluster, to + KEEPS, FIRST + KEEPS)
+    assert cluster.copied == [("keep", 0), ("give_back", 0)]
+    assert (operation.state, instance.state, instance.release and instance.release.version) == (
+        "failed",
+        "running",
+        "1",
+    )
+    assert (instance.copy_id, instance.copy_returns, cluster.specs[instance.pk].replicas) == ("", False, 1)
+    assert instance.update_error != "" and cluster.commands == {}
+
+
+def test_an_update_without_room_for_the_copy_changes_nothing_and_says_so(cluster: MemoryCluster) -> None:
+    cluster.copies_fail.add("keep")
+    _, instance, operation = updated(cluster, MIGRATES + KEEPS, FIRST + KEEPS)
+    said = "A copy of its data could not be made: the machine has no room. Nothing was changed."
+    assert (operation.error, instance.state, instance.update_error, cluster.ran) == (said, "running", said, [])
+
+
+def test_what_could_not_be_given_back_does_not_start_and_is_tried_again_by_retry(cluster: MemoryCluster) -> None:
+    cluster.copies_fail.add("give_back")
+    cluster.command_phase = JobPhase.FAILED
+    user, instance, _ = updated(cluster, MIGRATES + KEEPS, FIRST + KEEPS)
+    reconciler.reconcile(instance.pk)
+    assert (fresh(instance).state, cluster.specs[instance.pk].replicas) == ("failed", 0)
+    assert "could not be given back" in fresh(instance).state_reason
+    assert cluster.copied == [("keep", 0), ("give_back", 0)]
+    cluster.copies_fail.clear()
+    restart_instance(user, fresh(instance))
+    settle()
+    assert (fresh(instance).state, cluster.specs[instance.pk].replicas) == ("running", 1)
+    assert cluster.copied[2:] == [("give_back", 0)]
+
+
+def test_a_copy_of_an_earlier_update_is_never_given_back(cluster: MemoryCluster) -> None:
+    """A worker is killed before the first update's copy is deleted; then going back fails at its start."""
+    user, instance = installed(cluster, FIRST + KEEPS)
+    another(instance.app, FIRST + KEEPS, version="2")
+    update_instance(user, instance)
+    cluster.copies_fail.add("forget")
+    settle()
+    first = fresh(instance)
+    assert (first.state, cluster.copied) == ("running", [("keep", 0), ("forget", 1)]) and first.copy_id
+    cluster.broken.add("1")
+    rollback_instance(user, first)
+    named = fresh(instance).copy_id
+    assert named and named != first.copy_id
+    settle()
+    assert fresh(instance).state == "running"
+
+
+@pytest.mark.parametrize("moment", ["break_before", "break_after"])
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_a_worker_that_is_killed_around_any_job_of_an_update_that_fails_ends_where_it_would_have(
+    cluster: MemoryCluster, moment: str, after: int
+) -> None:
+    user, instance = installed(cluster, FIRST + KEEPS)
+    another(instance.app, MIGRATES + KEEPS, version="2")
+    update_instance(user, instance)
+    cluster.command_phase = JobPhase.FAILED
+    for _ in range(8):
+        jobs = cluster.calls.count("run_job")
+        if jobs == after and not getattr(cluster, moment).get("run_job"):
+            getattr(cluster, moment)["run_job"] = [KeyboardInterrupt()]
+            after = -1
+        with contextlib.suppress(KeyboardInterrupt):
+            reconciler.reconcile(instance.pk)
+    assert after == -1 and not getattr(cluster, moment)["run_job"]
+    settle()
+    assert (cluster.copied, cluster.ran) == ([("keep", 0), ("give_back", 0)], [("./migrate --now", 0)])
+    assert (fresh(instance).state, fresh(instance).copy_id, cluster.specs[instance.pk].replicas) == ("running", "", 1)

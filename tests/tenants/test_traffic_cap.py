@@ -14,7 +14,7 @@ from tenants.followups import settle_cap
 from tenants.metering import Reading
 from tenants.models import CloudHold, Event, HoldCause, Instance, LimitMark, LimitNotice, TrafficCap
 from tenants.reconcile import alerts, limits
-from tenants.services import holds, sleeping
+from tenants.services import holds, waking
 from tenants.services.caps import cap_traffic
 from tenants.services.closing import close_account, reopen_account
 from tenants.services.instances import install_app
