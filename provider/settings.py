@@ -191,6 +191,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "tenants.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "actions": {"task": "tenants.followups.run_actions", "schedule": 5.0, "options": {"expires": 5}},
     "tidy": {"task": "tenants.tasks.tidy", "schedule": 60.0, "options": {"expires": 60}},
+    "figures": {"task": "tenants.followups.count_figures", "schedule": 60.0, "options": {"expires": 60}},
     "settle-billing": {"task": "provider.billing.tasks.settle", "schedule": 60.0, "options": {"expires": 60}},
     "read-events": {"task": "provider.billing.tasks.read_events", "schedule": 3600.0, "options": {"expires": 3600}},
     "sleepers": {"task": "tenants.followups.look_for_sleepers", "schedule": 10.0, "options": {"expires": 10}},

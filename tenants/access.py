@@ -198,6 +198,12 @@ def report_for(user: User, report_id: str) -> AppReport:
     return get_object_or_404(reports_for(user), pk=report_id)
 
 
+def listed_for(operator: User, slug: str) -> App:
+    """An app that strangers find in the catalog, for operators."""
+    rows = App.objects.select_related("developer").filter(deleted_at__isnull=True)
+    return get_object_or_404(rows if operator.is_staff else rows.none(), slug=slug)
+
+
 def plans_offered() -> QuerySet[Plan]:
     """What anybody may choose, the cheapest first."""
     return Plan.objects.filter(is_visible=True, archived_at__isnull=True)

@@ -13,10 +13,17 @@ from rest_framework.response import Response
 
 from tenants import access
 from tenants.api.answers import Moment, Number, Text, errors
-from tenants.api.base import Endpoint, person
+from tenants.api.base import Document, Endpoint, person
 from tenants.errors import Refused
+from tenants.models import Cloud
 from tenants.representation import moment
 from tenants.services import usage
+
+ASKED = [
+    OpenApiParameter("by", enum=list(usage.Span)),
+    OpenApiParameter("since", OpenApiTypes.DATETIME),
+    OpenApiParameter("until", OpenApiTypes.DATETIME),
+]
 
 
 class UsedShape(serializers.Serializer[Any]):
@@ -52,12 +59,7 @@ class Usage(Endpoint):
     @extend_schema(
         operation_id="cloud_usage",
         responses={200: UsageShape, **errors(404, 422)},
-        parameters=[
-            OpenApiParameter("by", enum=list(usage.Span)),
-            OpenApiParameter("since", OpenApiTypes.DATETIME),
-            OpenApiParameter("until", OpenApiTypes.DATETIME),
-            OpenApiParameter("instance"),
-        ],
+        parameters=[*ASKED, OpenApiParameter("instance")],
     )
     def get(self, request: Request) -> Response:
         """Use over time, and of this month by app. A GB is 10⁹ bytes; hours and days are UTC and kept for 70 days.
@@ -66,19 +68,22 @@ class Usage(Endpoint):
         """
         user = person(request)
         cloud = access.cloud_of(user)
-        by = request.query_params.get("by", usage.Span.DAY)
-        if by not in list(usage.Span):
-            raise Refused("invalid_by", f"by is one of {', '.join(usage.Span)}.", field="by")
         chosen = request.query_params.get("instance", "")
         subject = access.instance_for(user, chosen).pk if chosen else ""
-        points = usage.series(cloud, usage.Span(by), _moment(request, "since"), _moment(request, "until"), subject)
-        return Response(
-            {
-                "by": by,
-                "points": [{"since": moment(point.since), **asdict(point.used)} for point in points],
-                "month": [_part(part) for part in usage.parts(cloud) if subject in ("", part.subject)],
-            }
-        )
+        return Response(usage_document(request, cloud, subject))
+
+
+def usage_document(request: Request, cloud: Cloud, subject: str) -> Document:
+    """What a cloud used, as ASKED; subject: of this alone, "" for all of it. Raises Refused naming the parameter."""
+    by = request.query_params.get("by", usage.Span.DAY)
+    if by not in list(usage.Span):
+        raise Refused("invalid_by", f"by is one of {', '.join(usage.Span)}.", field="by")
+    points = usage.series(cloud, usage.Span(by), _moment(request, "since"), _moment(request, "until"), subject)
+    return {
+        "by": by,
+        "points": [{"since": moment(point.since), **asdict(point.used)} for point in points],
+        "month": [_part(part) for part in usage.parts(cloud) if subject in ("", part.subject)],
+    }
 
 
 def _part(part: usage.Part) -> dict[str, Any]:

@@ -3,6 +3,7 @@ from tenants.models.actions import Action, ActionRun, RunResult, RunTrigger
 from tenants.models.billing import BillingAccount, EventCursor, PaymentEvent, PlanPrice
 from tenants.models.clouds import Cell, Cloud, Installation
 from tenants.models.data import Collection, DataKey, DataServer
+from tenants.models.desk import DeskDay
 from tenants.models.gate import AppSignIn, GateChange, GateChangeKind, RevokedSession, SignInCode
 from tenants.models.instances import HOLDING_COMPUTE, Instance, InstanceMicro, Wanted
 from tenants.models.operations import Event, Operation, OperationKind, OperationStep
@@ -28,6 +29,7 @@ __all__ = [
     "Collection",
     "DataKey",
     "DataServer",
+    "DeskDay",
     "Drain",
     "DrainAnswer",
     "Event",

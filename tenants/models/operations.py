@@ -68,6 +68,8 @@ class Operation(models.Model):
                 name="operation_open",
                 condition=models.Q(state__in=[WorkState.QUEUED, WorkState.RUNNING]),
             ),
+            # The operators' desk: what failed lately.
+            models.Index(fields=["-created_at"], name="operation_failed", condition=models.Q(state=WorkState.FAILED)),
         ]
 
     def __str__(self) -> str:

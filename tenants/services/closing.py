@@ -1,6 +1,7 @@
 """Leaving: close an account, or think better of it until the published date."""
 
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -65,7 +66,7 @@ def reopen_account(actor: User) -> Operation:
     before = CloudState(events.filter(after=CloudState.CLOSING).latest("at").before)
     steps.cancel(operation, "You kept your account.")
     why = events.filter(after=before).order_by("at").last() if before == CloudState.SUSPENDED else None
-    changes = {"state_reason": why.reason if why else "", "generation": cloud.generation + 1}
+    changes: dict[str, Any] = {"state_reason": why.reason if why else "", "generation": cloud.generation + 1}
     move(cloud, before, actor=actor.pk, erase_at=None, **changes)
     again = steps.open_operation(OperationKind.REOPEN_CLOUD, cloud, REOPEN_STEPS, actor=actor, done=("cancel",))
     if before == CloudState.SUSPENDED:

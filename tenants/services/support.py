@@ -46,8 +46,8 @@ def restore_cloud(operator: User | None, cloud: Cloud, reason: str) -> Cloud:
     row = _lock(cloud)
     if row.state != CloudState.SUSPENDED:
         raise Conflict("not_suspended", f"A cloud that is {row.state} cannot be restored.")
-    move(row, CloudState.ACTIVE, actor=operator.pk if operator else "", state_reason="", generation=row.generation + 1)
-    Event.record(row, before="suspended", after="restored", actor=operator.pk if operator else "", reason=reason)
+    actor = operator.pk if operator else ""
+    move(row, CloudState.ACTIVE, actor=actor, reason=reason, state_reason="", generation=row.generation + 1)
     standstill.start_again(operator or row.owner, row)
     enqueue_cloud(row.pk)
     transaction.on_commit(lambda: _tell(row, "Your cloud is back", _RESTORED.format(console=settings.CONSOLE_URL)))
@@ -74,8 +74,9 @@ def resend_confirmation(operator: User, person: User, reason: str) -> None:
 
 
 @transaction.atomic
-def appoint(operator: User, person: User, role: str) -> User:
-    """Make somebody an operator of `role`, or ("") nobody in particular. Raises Refused, Conflict."""
+def appoint(operator: User, person: User, role: str, reason: str) -> User:
+    """Make somebody an operator of `role`, or ("") nobody in particular. Raises Refused naming the field, Conflict."""
+    reason = _reason(reason)
     if role and role not in OperatorRole.values:
         raise Refused("invalid_role", f"Roles are {', '.join(OperatorRole.values)}.", field="role")
     if person.pk == operator.pk:
@@ -87,7 +88,7 @@ def appoint(operator: User, person: User, role: str) -> User:
     row.is_staff, row.is_superuser = bool(role), role == OperatorRole.ADMIN
     row.operator_role = role or OperatorRole.ADMIN
     row.save(update_fields=["is_staff", "is_superuser", "operator_role"])
-    Event.record(row, before=before, after=role or "none", actor=operator.pk)
+    Event.record(row, before=before, after=role or "none", actor=operator.pk, reason=reason)
     return row
 
 
