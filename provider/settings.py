@@ -265,8 +265,16 @@ SPECTACULAR_SETTINGS = {
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "level=%(levelname)s logger=%(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {"()": "provider.logs.Lines", "format": "level=%(levelname)s logger=%(name)s %(message)s"},
+        "json": {"()": "provider.logs.Json"},
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": env.choice("FREEHOLD_LOG_FORMAT", ("line", "json"), "line"),
+        }
+    },
     # A line for every request would be one for every look at a data server, and names payers to whoever reads logs.
     "loggers": {"httpx": {"level": "WARNING"}, "stripe": {"level": "WARNING"}},
     "root": {"handlers": ["stderr"], "level": env.text("FREEHOLD_LOG_LEVEL", "INFO")},

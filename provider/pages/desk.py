@@ -6,7 +6,6 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -123,10 +122,15 @@ def team(request: HttpRequest) -> HttpResponse:
 def audit(request: HttpRequest) -> HttpResponse:
     """`?q=` is a handle, or the id of a cloud, of whoever acted, or of what it happened to."""
     asked = request.GET.get("q", "").strip()[:40].replace("\x00", "")
-    rows = desk.events()
-    if asked:
-        ids = desk.ids_of(asked)
-        rows = rows.filter(Q(cloud_id__in=ids) | Q(actor__in=ids) | Q(subject__in=ids))
-    page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
-    context = {"page": page, "events": named(page.object_list), "asked": asked}
+    ids = desk.ids_of(asked) if asked else []
+    rows = desk.events_of(*(Q(**{f"{name}__in": ids}) for name in ("cloud_id", "actor", "subject") if ids))
+    before = request.GET.get("before", "")
+    rows = rows.filter(pk__lt=int(before)) if before.isdecimal() and len(before) < 19 else rows
+    found = named(rows[: PAGE + 1])
+    context = {
+        "events": found[:PAGE],
+        "asked": asked,
+        "is_newest": not before,
+        "older": found[PAGE - 1] if len(found) > PAGE else None,
+    }
     return render(request, "tenants/operator_audit.html", context)

@@ -53,8 +53,10 @@ class Endpoint(APIView):
         headers = {"Idempotent-Replayed": "true"} if answer.replayed else None
         return Response(answer.full if answer.status != 204 else None, status=answer.status, headers=headers)
 
-    def pages(self, request: Request, rows: "QuerySet[Any]", document: Callable[[Any], Document]) -> Response:
-        paginator = Pages()
+    def pages(
+        self, request: Request, rows: "QuerySet[Any]", document: Callable[[Any], Document], by: type[Pages] = Pages
+    ) -> Response:
+        paginator = by()
         page = paginator.paginate_queryset(rows, request, view=self) or []
         return paginator.get_paginated_response([document(row) for row in page])
 

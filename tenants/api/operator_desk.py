@@ -12,6 +12,7 @@ from tenants import access
 from tenants.api.answers import PAGE, CloudShape, Moment, Number, OperationShape, Text, errors, page_of
 from tenants.api.base import Document, Endpoint, operator
 from tenants.api.operator_people import LoadShape
+from tenants.api.pagination import LongPages
 from tenants.api.shapes import cloud_document
 from tenants.api.usage import ASKED, UsageShape, usage_document
 from tenants.errors import Refused
@@ -122,7 +123,7 @@ class Operations(Endpoint):
         rows = desk.failing() if state == FAILING else desk.operations()
         rows = rows.filter(state=state) if state in WorkState.values else rows
         rows = rows.filter(cloud=cloud.replace("\x00", "")) if cloud else rows
-        return self.pages(request, rows.prefetch_related("steps"), _owned)
+        return self.pages(request, rows.prefetch_related("steps"), _owned, LongPages)
 
 
 def _owned(operation: Operation) -> Document:

@@ -12,9 +12,10 @@ from rest_framework.response import Response
 from tenants import access
 from tenants.api.answers import KEY, PAGE, Moment, Number, OperationShape, Text, errors, page_of
 from tenants.api.base import Endpoint, Strict, operator
+from tenants.api.pagination import LongPages
 from tenants.models import Cloud, Event, Operation, User
 from tenants.representation import moment, operation_document
-from tenants.services import desk, support
+from tenants.services import desk, figures, support
 from tenants.services.idempotency import Answer
 
 
@@ -101,7 +102,7 @@ class People(Endpoint):
         """`q`: the beginning of a handle or address, an id, or a namespace."""
         operator(request)
         asked = request.query_params.get("q", "").strip()[:100].replace("\x00", "")
-        return self.pages(request, desk.people(asked), person_document)
+        return self.pages(request, desk.people(asked), person_document, LongPages)
 
 
 class OnePerson(Endpoint):
@@ -225,7 +226,7 @@ class Audit(Endpoint):
             name: request.query_params.get(name, "")[:40].replace("\x00", "") for name in ("cloud", "actor", "subject")
         }
         rows = desk.events(cloud_id=asked["cloud"], actor=asked["actor"], subject=asked["subject"])
-        return self.pages(request, rows, event_document)
+        return self.pages(request, rows, event_document, LongPages)
 
 
 class Cells(Endpoint):
@@ -235,4 +236,4 @@ class Cells(Endpoint):
     def get(self, request: Request) -> Response:
         """Where clouds are, and what runs there."""
         operator(request)
-        return Response([vars(load) for load in desk.loads()])
+        return Response([vars(load) for load in figures.now().loads])

@@ -3,33 +3,34 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
 HEIGHT = 100
-
-
-@dataclass(frozen=True)
-class Bar:
-    """x: number of its span. y, height: of HEIGHT. label: for whoever points at it."""
-
-    x: int
-    y: float
-    height: float
-    label: str
+# What one bar stands on, which can be pointed at where there is none, and the bar.
+_GROUND = '<rect class="ground" x="{}.1" y="0" width=".8" height="100"><title>{}</title></rect>'
+_BAR = '<rect x="{}.1" y="{}" width=".8" height="{}"><title>{}</title></rect>'
 
 
 @dataclass(frozen=True)
 class Graph:
-    """tone: "bad" for what nobody wants to see grow."""
+    """total: what stands beside the title. tone: "bad" for what nobody wants to see grow. bars: as SVG."""
 
     title: str
     total: str
-    bars: tuple[Bar, ...]
+    number: int
+    bars: SafeString
     tone: str = ""
 
 
 def drawn(title: str, total: str, values: Sequence[float], labels: Sequence[str], tone: str = "") -> Graph:
-    most = max(values) or 1
-    bars = [
-        Bar(x, HEIGHT - HEIGHT * value / most, HEIGHT * value / most, label)
-        for x, (value, label) in enumerate(zip(values, labels, strict=True))
+    """One bar for each value, with its label for whoever points at it; the greatest is as high as the graph."""
+    most = max(values, default=0) or 1
+    ground = format_html_join("", _GROUND, enumerate(labels))
+    heights = [round(HEIGHT * value / most, 3) for value in values]
+    shown = [
+        (x, round(HEIGHT - height, 3), height, label)
+        for x, (height, label) in enumerate(zip(heights, labels, strict=True))
+        if height
     ]
-    return Graph(title, total, tuple(bars), tone)
+    return Graph(title, total, len(values), format_html("{}{}", ground, format_html_join("", _BAR, shown)), tone)
