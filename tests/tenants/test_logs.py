@@ -76,9 +76,8 @@ def test_lines_of_libraries_carry_the_ids_too_and_no_id_is_there_twice() -> None
 
 def test_an_object_says_what_the_line_says() -> None:
     with logs.about(cloud="cld1"):
-        found = json.loads(
-            Json().format(record("waits instance=%s why=%s", "ins1", "it said “no”\nand left", error=ValueError("x")))
-        )
+        line = record("waits instance=%s why=%s", "ins1", "it said “no”\nand left", error=ValueError("x"))
+        found = json.loads(Json().format(line))
     assert {name: found[name] for name in ("cloud", "instance", "why", "event", "level", "logger")} == {
         "cloud": "cld1",
         "instance": "ins1",
