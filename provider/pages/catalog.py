@@ -1,12 +1,12 @@
 """`/operator/catalog/`: releases that wait for a look before they are listed, and what people report about apps."""
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from apps_catalog.models import App, AppReport, Release, Review
+from apps_catalog.models import AppReport, Release, Review
 from provider.pages.operator import changes
 from tenants import access, operators
 from tenants.errors import Refused
@@ -48,12 +48,13 @@ def review(request: HttpRequest, release_id: str) -> HttpResponse:
 def unlist(request: HttpRequest) -> HttpResponse:
     """`slug` of an app, and `note`: why, for its developer."""
     operator = person(request)
-    app = App.objects.filter(slug=request.POST.get("slug", "").strip()[:100].replace("\x00", "")).first()
+    slug = request.POST.get("slug", "").strip()[:100].replace("\x00", "")
     try:
-        if app is None:
-            raise Refused("unknown_app", "There is no app of this name.", field="slug")
-        unlist_app(operator, access.listed_for(operator, app.slug), note=request.POST.get("note", ""))
+        app = access.any_app_for(operator, slug)
+        unlist_app(operator, app, note=request.POST.get("note", ""))
         messages.success(request, f"{app.name} is not listed any more.")
+    except Http404:
+        messages.error(request, "There is no app of this name.")
     except Refused as refusal:
         tell(request, refusal)
     return redirect("console:operator_catalog")

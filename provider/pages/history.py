@@ -3,10 +3,16 @@
 from collections.abc import Callable, Sequence
 from datetime import date
 
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
 from tenants.services.figures import Figures
 from tenants.templatetags.plans import money
 from tenants.views.graphs import Graph, drawn
 
+_NAMES = ("People", "Came", "Clouds", "Running apps", "Succeeded", "Failed", "Revenue")
+_CELLS = "".join(f'<td data-label="{name}" class="right">{{}}</td>' for name in _NAMES)
+_ROW = f'<tr><td data-label="Day (UTC)">{{}}</td>{_CELLS}</tr>'
 Days = Sequence[tuple[date, Figures | None]]
 
 
@@ -20,6 +26,16 @@ def graphs(days: Days) -> list[Graph]:
     ]
     kinds = sorted({(one.currency, one.interval) for _, figures in days if figures for one in figures.income})
     return found + [_income(days, currency, interval) for currency, interval in kinds]
+
+
+def rows(days: Days) -> SafeString:
+    """The same in numbers, the newest day first. Not in the template, which would take a quarter of the page's time."""
+    return format_html_join("\n", _ROW, (_cells(day, found) for day, found in reversed(days) if found))
+
+
+def _cells(day: date, one: Figures) -> tuple[object, ...]:
+    income = ", ".join(f"{money(part.minor, part.currency)} a {part.interval}" for part in one.income) or "–"
+    return (f"{day:%-d %b %Y}", one.people, one.joined, one.clouds, one.running, one.succeeded, one.failed, income)
 
 
 def _graph(title: str, days: Days, measure: Callable[[Figures], int], *, total: bool = False, tone: str = "") -> Graph:

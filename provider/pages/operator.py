@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from provider import queues
 from provider.healthz import remembered
-from provider.pages.history import graphs
+from provider.pages.history import graphs, rows
 from tenants import operators
 from tenants.models import Instance, User
 from tenants.services import desk, figures
@@ -67,7 +67,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "counts": _counts(counted),
         "counted": counted,
         "graphs": graphs(days),
-        "days": [(day, found) for day, found in reversed(days) if found],
+        "days": rows(days),
         "failing": list(desk.failing()[:ROWS]),
         "people": _people(),
         "waiting": _waiting(),

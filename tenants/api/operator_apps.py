@@ -85,7 +85,7 @@ class Unlist(Endpoint):
         operator, note = person(request), self.body(request, Unlisting)["note"]
 
         def act() -> Answer:
-            releases.unlist_app(operator, access.listed_for(operator, slug), note=note)
+            releases.unlist_app(operator, access.any_app_for(operator, slug), note=note)
             return Answer(204, None)
 
         return self.once(request, act)

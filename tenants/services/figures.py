@@ -15,7 +15,7 @@ from tenants.services import desk
 from tenants.states import CloudState, InstanceState, WorkState
 
 REMEMBER_S = 15.0
-FRESH = timedelta(minutes=10)  # what a worker kept counts for as long
+FRESH = timedelta(minutes=10)  # what a worker kept counts for as long after it is due again
 CHEAP_MS = 30
 PART = 100  # counting may take this part of a worker's time at most
 HISTORY_DAYS = 30
@@ -54,7 +54,7 @@ _last: tuple[float, Figures] | None = None
 
 
 def now() -> Figures:
-    """The newest that can be had quickly; at most FRESH old."""
+    """The newest that can be had quickly; some minutes old where there is much to count."""
     global _last
     with _lock:
         if _last is None or time.monotonic() - _last[0] > REMEMBER_S:
@@ -101,9 +101,10 @@ def count() -> Figures:
 
 def _kept() -> Figures | None:
     row = DeskDay.objects.order_by("-day").first()
-    if row is None or row.took_ms < CHEAP_MS or timezone.now() - row.counted_at > FRESH:
+    if row is None or row.took_ms < CHEAP_MS:
         return None
-    return _read(row)
+    between = timedelta(milliseconds=row.took_ms * PART)
+    return _read(row) if timezone.now() - row.counted_at < FRESH + between else None
 
 
 def as_json(found: Figures) -> dict[str, Any]:
