@@ -114,10 +114,17 @@ def as_json(found: Figures) -> dict[str, Any]:
     return told
 
 
-def _read(row: DeskDay) -> Figures:
-    told = row.figures
+def _read(row: DeskDay) -> Figures | None:
+    """None of one that another version wrote, with other figures."""
+    try:
+        return _figures(row.counted_at, row.figures)
+    except (KeyError, TypeError):
+        return None
+
+
+def _figures(at: datetime, told: dict[str, Any]) -> Figures:
     return Figures(
-        row.counted_at,
+        at,
         told["people"],
         told["joined"],
         told["succeeded"],

@@ -22,8 +22,18 @@ def test_what_was_kept_is_what_was_counted(cluster: MemoryCluster) -> None:
     operators.failed_operation(active_person(cluster))
     figures.keep()
     row = DeskDay.objects.get()
-    assert figures.as_json(figures.count()) == figures.as_json(figures._read(row))
+    read = figures._read(row)
+    assert read and figures.as_json(read) == figures.as_json(figures.count())
     assert (figures.now().people, figures.now().clouds, figures.now().failed) == (1, 1, 1)
+
+
+def test_a_day_that_another_version_counted_is_one_that_nobody_counted(cluster: MemoryCluster) -> None:
+    figures.keep()
+    DeskDay.objects.update(took_ms=1000, figures={"people": 7})
+    assert figures.now().people == 0
+    yesterday = timezone.now() - timedelta(days=1)
+    DeskDay.objects.create(day=yesterday.date(), counted_at=yesterday, took_ms=1, figures={"loads": [{"x": 1}]})
+    assert [found is None for _, found in figures.history(2)] == [True, False]
 
 
 def test_where_counting_is_cheap_everybody_counts_anew(cluster: MemoryCluster) -> None:
