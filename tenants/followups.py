@@ -11,7 +11,7 @@ from celery import shared_task
 from celery.signals import worker_shutting_down
 
 from tenants.reconcile.dispatch import LINGER_S, Dispatcher
-from tenants.services import automatic, builder, figures, sleeping
+from tenants.services import automatic, builder, caps, figures, sleeping
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,12 @@ def look_for_sleepers() -> None:
 def count_figures() -> None:
     """What the operators' desk shows of the whole installation."""
     figures.keep()
+
+
+@shared_task
+def settle_cap(cloud_id: str) -> None:
+    """The month's traffic is used up where its owner wants the apps to sleep then, or is not any more."""
+    caps.settle_cap(cloud_id)
 
 
 @shared_task

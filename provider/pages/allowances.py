@@ -13,19 +13,23 @@ from provider.pages.operator import changes
 from provider.pages.plan_forms import GrantForm, PlanChoiceForm, shown
 from tenants import access
 from tenants.errors import Refused
-from tenants.models import Cloud, Override, Plan, User
-from tenants.services import desk, idempotency, overrides, plan_changes
+from tenants.models import Cloud, Limited, LimitNotice, Override, Plan, User
+from tenants.services import desk, holds, idempotency, limits, overrides, plan_changes
+from tenants.services.lateness import lateness
 from tenants.services.quota import use_of
 from tenants.states import CloudState
 from tenants.views.person import person, show, tell
 
 ROWS = 50
 _OVERRIDDEN = Override.objects.filter(cloud=OuterRef("pk"), ended_at__isnull=True)
+_FULL = LimitNotice.objects.filter(what=Limited.TRAFFIC, percent=100, ended_at__isnull=True)
 # What `?show=` may be: what it is called, and which clouds these are.
 KINDS: dict[str, tuple[str, Q]] = {
     "newest": ("Newest", Q()),
     "exceptions": ("With exceptions", Q(Exists(_OVERRIDDEN))),
     "suspended": ("Suspended", Q(state=CloudState.SUSPENDED)),
+    "asleep": ("Asleep for a cause", Q(state=CloudState.ASLEEP)),
+    "traffic": ("Over their traffic", Q(pk__in=_FULL.values("cloud"))),
     "closing": ("Closing", Q(state=CloudState.CLOSING)),
 }
 
@@ -111,6 +115,9 @@ def _page(
         "cloud": row,
         "allowance": allowance,
         "quota": allowance.quota,
+        "standing": limits.standing(row),
+        "holds": holds.holding(row),
+        "late": lateness(row),
         "used": use_of(row),
         "overrides": [(override, shown(override)) for override in given],
         "form": form,

@@ -15,8 +15,8 @@ from django.views.decorators.http import require_safe
 from provider import queues
 from provider.healthz import remembered
 from provider.pages.history import graphs, rows
-from tenants import operators
-from tenants.models import Instance, User
+from tenants import access, operators
+from tenants.models import Instance, Limited, User
 from tenants.services import desk, figures
 from tenants.services.figures import Figures
 from tenants.states import InstanceState
@@ -70,7 +70,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "days": rows(days),
         "failing": list(desk.failing()[:ROWS]),
         "people": _people(),
-        "waiting": _waiting(),
+        "waiting": _waiting(person(request)),
         "queues": queues.asked(),
         "components": [{"name": name, **_shown(found)} for name, found in sorted(parts.items())],
         "ill": ill,
@@ -78,12 +78,17 @@ def overview(request: HttpRequest) -> HttpResponse:
     return render(request, "tenants/operator.html", context)
 
 
-def _waiting() -> list[tuple[str, int, str]]:
+def _waiting(operator: User) -> list[tuple[str, int, str]]:
     """What an operator's answer, or the cluster's, is waited for."""
     found, catalog = desk.waiting(), reverse("console:operator_catalog")
     return [
         ("Releases to look at", found.reviews, f"{catalog}#pending"),
         ("Reports", found.reports, f"{catalog}#reports"),
+        (
+            "Clouds over their traffic",
+            access.full_clouds_for(operator, Limited.TRAFFIC).count(),
+            f"{reverse('console:operator_clouds')}?show=traffic",
+        ),
         ("Operations in progress", found.operations, ""),
         ("Apps the cluster is behind with", found.behind, ""),
     ]

@@ -24,7 +24,7 @@ END $$;
 class Migration(migrations.Migration):
     dependencies = [
         ("apps_catalog", "0006_media"),
-        ("tenants", "0021_newest_people"),
+        ("tenants", "0024_money"),
     ]
 
     operations = [

@@ -12,6 +12,7 @@ from django.utils import timezone
 from tenants import feed, steps
 from tenants.models import HOLDING_COMPUTE, Collection, DataServer, Drain, Export, Instance, Operation
 from tenants.reconcile.transfers import KINDS
+from tenants.services import leaving
 from tenants.states import CloudState, CollectionState, DataServerState
 from tenants.tasks import enqueue_data_server
 
@@ -50,7 +51,9 @@ def roused(cloud_id: str) -> DataServer | None:
         return None
     was_asleep = not server.awake or server.state == DataServerState.STOPPED
     rouse(cloud_id)
-    can_run = server.cloud.state == CloudState.ACTIVE or server.needed_until is not None
+    if server.cloud.state == CloudState.ASLEEP:  # its data goes on being read
+        leaving.keep_up(server.cloud)
+    can_run = server.cloud.state in (CloudState.ACTIVE, CloudState.ASLEEP) or server.needed_until is not None
     waits = was_asleep and can_run and not connection.in_atomic_block
     deadline = time.monotonic() + (WAIT_S if waits else 0)
     while not server.upstream and server.state != DataServerState.FAILED and time.monotonic() < deadline:

@@ -101,7 +101,13 @@ ACTS = {
 LOOKS = {
     *("people/", "people/<user_id>/", "audit/", "cells/", "overview/", "operations/"),
     *("apps/reviews/", "apps/reports/", "plans/", "plans/<slug>/", "plan-file/"),
-    *("clouds/<cloud_id>/", "clouds/<cloud_id>/usage/", "clouds/<cloud_id>/plan/", "clouds/<cloud_id>/overrides/"),
+    *(
+        "clouds/full/",
+        "clouds/<cloud_id>/",
+        "clouds/<cloud_id>/usage/",
+        "clouds/<cloud_id>/plan/",
+        "clouds/<cloud_id>/overrides/",
+    ),
 }
 
 

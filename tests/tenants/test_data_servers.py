@@ -14,7 +14,7 @@ from pytest_django.fixtures import Settings
 from k8s.specs import MicroPhase
 from tenants.errors import Conflict, Refused
 from tenants.models import Collection, DataServer, Drain, DrainAnswer, Gate, User
-from tenants.reconcile import data_servers, fullness
+from tenants.reconcile import alert_mails, data_servers, fullness
 from tenants.reconcile.specs import data_server_spec, derived_key
 from tenants.services import collections, contents, data_sleep, sleeping, transfers
 from tenants.services.clouds import set_quota
@@ -197,8 +197,11 @@ def test_the_quota_is_the_servers_limit_and_its_owner_is_told_before(owner: User
         assert put(owner, mine, text, key=f"k{number}", words="x" * 300_000).status_code == 207
     fullness.measure()
     fullness.measure()
-    assert [message.to for message in mail.outbox] == [[owner.email]]
-    assert server_of(owner).told_percent == 80
+    [due] = alert_mails.due()
+    alert_mails.send(due)
+    assert [(message.to, message.subject) for message in mail.outbox] == [
+        ([owner.email], "Your cloud's storage is 85 % full")
+    ]
     refused = put(owner, mine, text, key="more", words="x" * 300_000)
     assert refused.status_code == 507, refused.text
     assert use_of(cloud_of(owner)).storage_mib == 1
