@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from tenants.models import BillingAccount, PlanPrice
 from tenants.reconcile.advisory import held
-from tenants.states import CloudState
+from tenants.states import DARK
 from tenants.templatetags.plans import money
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ def due() -> list[int]:
     now = timezone.now()
     untold = Q(trial_told__isnull=True) | ~Q(trial_told=F("trial_end"))
     rows = BillingAccount.customers().filter(untold, status="trialing", cancel_at_period_end=False)
-    rows = rows.filter(trial_end__gt=now, trial_end__lte=now + BEFORE, cloud__state=CloudState.ACTIVE)
+    rows = rows.filter(trial_end__gt=now, trial_end__lte=now + BEFORE).exclude(cloud__state__in=DARK)
     return list(rows.order_by("trial_end").values_list("pk", flat=True)[:AT_ONCE])
 
 

@@ -195,7 +195,8 @@ def _usage(cloud: Cloud, luck: Random, now: datetime) -> None:
         mine = [row for row in rows if row.subject == subject and row.since >= month]
         names = ("cpu_us", "memory_byte_s", "storage_byte_s", "requests", "bytes_in", "bytes_out")
         sums = {name: sum(getattr(row, name) for row in mine) for name in names}
-        UsageMonth.objects.create(cloud=cloud, subject=subject, since=month, **sums)
+        plan = {"plan": cloud.plan_id, "plan_since": month}
+        UsageMonth.objects.create(cloud=cloud, subject=subject, since=month, **plan, **sums)
         UsageCount.objects.create(cloud=cloud, subject=subject, since=month, what="wake", count=luck.randrange(9, 90))
 
 
