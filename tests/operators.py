@@ -25,7 +25,9 @@ def given_override(person: User) -> Override:
 
 
 def suspend(person: User) -> None:
-    support.suspend_cloud(None, person.cloud, "It sends spam.")
+    number = next(_numbers)
+    other = User.objects.create_user(f"warden{number}@example.org", f"warden{number}", "Corr3ct-horse", is_staff=True)
+    support.suspend_cloud(other, person.cloud, "It sends spam.")
 
 
 def release(developer: User, *, review: str = "approved") -> Release:

@@ -113,7 +113,7 @@ def _grow(clouds: int) -> None:
         f"""INSERT INTO tenants_event (at, cloud_id, subject, kind, before, after, actor, reason)
         SELECT now() - n * interval '11 seconds' - interval '1 day', {its}, {its}, 'cloud', '', 'active', '', ''
         FROM generate_series(1, {5 * clouds}) n""",
-        "ANALYZE",
+        "VACUUM ANALYZE",
     )
 
 
