@@ -1,15 +1,30 @@
 """Operators of each role, and what they act on, made ready for one act each."""
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import redis
 from allauth.account.models import EmailAddress
+from django.conf import settings
 from django.utils import timezone
 
 from apps_catalog.models import App, AppReport, Release, Revision
+from provider import pulse, queues
 from tenants.models import Event, Operation, Override, User
 from tenants.services import overrides, support
 
 _numbers = itertools.count(1)
+
+
+@contextmanager
+def everything_beats() -> Iterator[None]:
+    """The processes in the background have just proved that they work, and are forgotten afterwards."""
+    for process in queues.PROCESSES:
+        pulse._write(process)
+    yield
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        client.delete(*(f"freehold:pulse:{process}" for process in queues.PROCESSES))
 
 
 def failed_operation(person: User) -> Operation:

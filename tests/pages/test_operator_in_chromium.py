@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from playwright.sync_api import Browser, Page, expect
 
-from provider import pulse, queues
+from tests import operators
 from tests.pages.chromium import PHONE, WIDE, chromium, committed, console, picture
 from tests.pages.provider_seed import Provider, seed
 from tests.pages.test_operator_matrix import PAGES
@@ -33,11 +33,10 @@ EMPTY = ("None.", "Nothing.", "None yet.", "No reports.", "Nothing waits.", "Not
 
 
 @pytest.fixture
-def provider(committed: None, settings: Any, tmp_path: Path) -> Provider:
+def provider(committed: None, settings: Any, tmp_path: Path) -> Iterator[Provider]:
     settings.EMAIL_FILE_PATH = tmp_path / "mail"
-    for process in queues.PROCESSES:
-        pulse._write(process)
-    return seed(tmp_path / "mail")
+    with operators.everything_beats():
+        yield seed(tmp_path / "mail")
 
 
 @pytest.fixture

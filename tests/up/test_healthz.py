@@ -4,13 +4,15 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.test import Client
 
-from provider import healthz, pulse, queues
+from provider import healthz, queues
+from tests import operators
 
 
 @pytest.fixture(autouse=True)
@@ -19,9 +21,9 @@ def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _everything_beats() -> None:
-    for process in queues.PROCESSES:
-        pulse._write(process)
+def _everything_beats() -> Iterator[None]:
+    with operators.everything_beats():
+        yield
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]
     process.kill()
     process.wait(30)
     with redis.Redis.from_url(settings.REDIS_URL) as client:
-        client.delete(QUEUE, "freehold:pulse:worker")
+        client.delete(QUEUE, *(f"freehold:pulse:{name}" for name in queues.PROCESSES))
 
 
 def beat() -> None:
