@@ -11,7 +11,7 @@ from provider.gate.asking import Answer, Ask, say
 from tenants.errors import Conflict, QuotaExceeded
 from tenants.models import Instance
 from tenants.reconcile import instances
-from tenants.services import sleeping
+from tenants.services import waking
 from tenants.states import HELD, CloudState, InstanceState
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def awake(instance: Instance) -> InstanceState:
     is_draining = state == InstanceState.RUNNING and getattr(instance, "is_draining", False)
     if state != InstanceState.ASLEEP and not is_draining:
         return state
-    return sleeping.wake(instance.pk, at_once=_begin if settings.WAKES_AT_ONCE else None)
+    return waking.wake(instance.pk, at_once=_begin if settings.WAKES_AT_ONCE else None)
 
 
 def _begin(instance_id: str) -> None:

@@ -35,7 +35,7 @@ class _Usage(models.Model):
 
 
 class UsageHour(_Usage):
-    """since: the hour's beginning. Noticed in that hour, used in it or in the minute before."""
+    """since: the hour's beginning. Noticed in that hour, used in it or shortly before, at most five minutes."""
 
     pk = models.CompositePrimaryKey("cloud", "since", "subject")
     since = models.DateTimeField()

@@ -94,6 +94,7 @@ def look(now: datetime | None = None) -> list[str]:
 
 
 def traffic_of(cloud_id: str, now: datetime | None = None) -> Traffic:
+    """Of one that is there, in any state."""
     now = now or timezone.now()
     with connection.cursor() as cursor:
         cursor.execute(_TRAFFIC, _of([cloud_id], now))
@@ -113,12 +114,15 @@ DELETE FROM tenants_limitmark WHERE cloud_id IN
     (SELECT cloud_id FROM tenants_limitmark LIMIT %s FOR UPDATE SKIP LOCKED)
 RETURNING cloud_id
 """
+# Also who is held since before, and was closing when the month began: whoever keeps the account has traffic again.
 _BEGIN_MONTH = """
 WITH ended AS (
     UPDATE tenants_limitnotice SET ended_at = %(now)s, mail_at = NULL
     WHERE what = 'traffic' AND ended_at IS NULL AND since < %(month)s RETURNING cloud_id
 )
-INSERT INTO tenants_limitmark (cloud_id) SELECT DISTINCT cloud_id FROM ended ORDER BY 1 ON CONFLICT DO NOTHING
+INSERT INTO tenants_limitmark (cloud_id)
+SELECT cloud_id FROM ended UNION SELECT cloud_id FROM tenants_cloudhold WHERE cause = 'traffic' AND since < %(month)s
+ORDER BY 1 ON CONFLICT DO NOTHING
 """
 # The limit is `Cloud.allowance.traffic_bytes`, or the owner's own where that is less.
 _TRAFFIC = """

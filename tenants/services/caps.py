@@ -25,10 +25,10 @@ def cap_traffic(actor: User, cloud: Cloud, *, is_on: bool, most_bytes: int | Non
     locked = quota.locked(cloud.pk)
     if locked.state in DARK:
         raise Conflict("cloud_unavailable", f"The cloud is {locked.get_state_display().lower()}.")
-    _check(locked.allowance.traffic_bytes, is_on, most_bytes)
     before = TrafficCap.objects.filter(cloud=locked).first()
     if (before is not None, before.most_bytes if before else None) == (is_on, most_bytes):
         return
+    _check(locked.allowance.traffic_bytes, is_on, most_bytes)
     if is_on:
         TrafficCap.objects.update_or_create(cloud=locked, defaults={"most_bytes": most_bytes})
     else:

@@ -15,7 +15,7 @@ from tenants.models import Action, ActionRun, Cloud, Instance, RunResult, RunTri
 from tenants.reconcile import actions
 from tenants.reconcile.advisory import held
 from tenants.reconcile.dispatch import AT_ONCE_OF_ONE_CLOUD, Dispatcher
-from tenants.services import sleeping
+from tenants.services import waking
 from tenants.states import CloudState, InstanceState
 from tests.journey.stack import until
 from tests.tenants.actions import TIDY, Listener, Reached, action_of, due_now, installed, listening, nobody, work
@@ -303,7 +303,7 @@ def test_a_sleeping_app_is_brought_up_by_its_schedule_and_does_it_then(cluster: 
     _, instance = installed(cluster)
     action, clock, _ = due_now(instance)
     Instance.objects.filter(pk=instance.pk).update(state=InstanceState.ASLEEP, wanted=Wanted.ASLEEP)
-    dispatcher, app.word = Dispatcher(sleeping.wake, clock), "absent"
+    dispatcher, app.word = Dispatcher(waking.wake, clock), "absent"
     work(dispatcher)
     assert Instance.objects.get(pk=instance.pk).state == InstanceState.WAKING
     settle()

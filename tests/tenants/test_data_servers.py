@@ -16,7 +16,7 @@ from tenants.errors import Conflict, Refused
 from tenants.models import Collection, DataServer, Drain, DrainAnswer, Gate, User
 from tenants.reconcile import alert_mails, data_servers, fullness
 from tenants.reconcile.specs import data_server_spec, derived_key
-from tenants.services import collections, contents, data_sleep, sleeping, transfers
+from tenants.services import collections, contents, data_sleep, sleeping, transfers, waking
 from tenants.services.clouds import set_quota
 from tenants.services.instances import install_app, remove_instance, restart_instance
 from tenants.services.quota import use_of
@@ -273,7 +273,7 @@ def test_it_sleeps_when_nothing_of_the_cloud_is_awake_and_wakes_with_the_first_t
     cluster.kill(server.pk)
     settle()
     assert server_of(owner).state == DataServerState.STOPPED
-    sleeping.wake(instance.pk)
+    waking.wake(instance.pk)
     settle()
     server = server_of(owner)
     assert (server.state, cluster.specs[server.pk].replicas) == (DataServerState.RUNNING, 1)

@@ -14,8 +14,9 @@ from tenants.followups import settle_cap
 from tenants.metering import Reading
 from tenants.models import CloudHold, Event, HoldCause, Instance, LimitMark, LimitNotice, TrafficCap
 from tenants.reconcile import alerts, limits
-from tenants.services import holds, sleeping
+from tenants.services import holds, waking
 from tenants.services.caps import cap_traffic
+from tenants.services.closing import close_account, reopen_account
 from tenants.services.instances import install_app
 from tenants.services.overrides import grant_override
 from tenants.services.plan_changes import change_plan
@@ -76,6 +77,19 @@ def test_with_a_cap_the_apps_sleep_at_the_plans_figure_until_the_month_ends(
     assert (state(instance), cluster.specs[instance.pk].replicas) == (AWAKE, 1)
 
 
+def test_an_account_that_is_kept_in_another_month_has_traffic_again(clock: Clock, instance: Instance) -> None:
+    owner = instance.cloud.owner
+    cap(instance)
+    send(clock, instance, 100)
+    close_account(owner)
+    settle()
+    clock.now = datetime(2026, 2, 1, tzinfo=UTC)
+    look()
+    reopen_account(owner)
+    look()
+    assert state(instance) == AWAKE
+
+
 def test_a_raised_cap_and_none_wake_them_at_once(clock: Clock, instance: Instance) -> None:
     cap(instance, most_bytes=10 * GB)
     send(clock, instance, 20)
@@ -124,7 +138,7 @@ def test_each_app_says_why_it_does_not_run_and_nothing_wakes_it(clock: Clock, in
         assert "traffic is used up (100 GB), and you chose" in answer.json()["error"]["message"]
     with pytest.raises(Conflict, match="used up"):
         install_app(instance.cloud.owner, app_slug=instance.app.slug)
-    assert sleeping.wake(instance.pk) == "stopped", "as the gate asks for whoever may enter"
+    assert waking.wake(instance.pk) == "stopped", "as the gate asks for whoever may enter"
     cap(instance, most_bytes=50 * GB)
     instance.refresh_from_db()
     assert "used up (50 GB)" in instance.state_reason
@@ -207,7 +221,9 @@ def test_programs_choose_it_and_what_they_leave_out_stays(clock: Clock, instance
     ):
         told = program("PATCH", "cloud/usage/", body).json()
         assert (told["hard_cap"], told["cap_bytes"]) == expected, body
-    assert program("PATCH", "cloud/usage/", {"hard_cap": True}, key="k").status_code == 200
+    assert program("PATCH", "cloud/usage/", {"hard_cap": True, "cap_bytes": 90 * GB}, key="k").status_code == 200
+    edit_plan(None, "small", {"traffic_bytes": 80 * GB})
+    assert program("PATCH", "cloud/usage/", {}).json()["cap_bytes"] == 90 * GB, "what was right once may stay"
     assert Program(instance.cloud.owner, ("read",))("PATCH", "cloud/usage/", {}).status_code == 403
     stranger = Program(active_person(MemoryCluster()))
     assert stranger("GET", "cloud/usage/").json()["traffic"]["hard_cap"] is False
