@@ -14,8 +14,9 @@ class Cell:
     the end. gate_address: what apps' own host and the former platform's data hosts lead to; None leaves them alone.
     trusted: certificates (PEM) that apps and builds trust beside the public ones, "" for none.
     outside: the provider's address where it runs beside the cluster, outside_ports: its gate's; None: in pods of its own.
-    blocked: CIDRs, besides the private ones, that apps may not
-    reach: nodes, apiserver endpoints. port_ranges: the server knows `endPort` in NetworkPolicies (1.22).
+    pods: CIDRs in which pods have addresses, and come to the bundle server with them; empty: only kubelets say where they
+    are. blocked: CIDRs, besides the private ones, that apps may not reach: nodes, apiserver endpoints. port_ranges: the
+    server knows `endPort` in NetworkPolicies (1.22).
     request_percent: of limits, what the scheduler reserves. largest: what one instance may take at most; a rolling update
     needs as much on top of the plan. system: for builds and what else runs for the cloud. build_env: variables of builds
     that say where registries are and how one gets there.
@@ -29,6 +30,7 @@ class Cell:
     outside: str | None = None
     outside_ports: tuple[int, ...] = ()
     blocked: tuple[str, ...] = ()
+    pods: tuple[str, ...] = ()
     port_ranges: bool = True
     runtime_class: str | None = None
     storage_class: str | None = None

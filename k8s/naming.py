@@ -29,6 +29,7 @@ ATTEMPT = "freehold/attempt"  # generation in which a failed rollout was last tr
 MICROS = "freehold/micros"  # JSON [{"name", "kind"}], on the instance's Secret
 MICRO_NAME = "freehold/micro-name"
 ARTIFACT = "freehold/artifact"
+ADDRESS = "freehold/address"  # of a pod that is starting, on the Event that tells of it
 
 _POD = re.compile(r"i-(?P<instance>[a-z0-9]+)-[0-9a-f]{8}-|b-(?P<job>[a-z0-9]+)-[a-z0-9]{5}$")
 

@@ -39,6 +39,14 @@ def choice(name: str, allowed: tuple[str, ...], default: str) -> str:
     return value
 
 
+def beginning(name: str, allowed: tuple[str, ...]) -> str:
+    """Nothing, or a secret that begins with one of these. What it is instead is not repeated: it may be another secret."""
+    value = text(name, "")
+    if value and not value.startswith(allowed):
+        raise ImproperlyConfigured(f"{name} must begin with one of {', '.join(allowed)}.")
+    return value
+
+
 def names(name: str, default: str = "") -> list[str]:
     """A comma-separated list; blanks are dropped."""
     return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]

@@ -73,6 +73,39 @@ _GAUGES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
            UNION ALL SELECT 'data_server', count(*) FROM tenants_dataserver WHERE observed_generation < generation""",
     ),
 )
+# Where nobody pays, nothing is to come and nothing is read: the last two are not told then.
+_MONEY_GAUGES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
+    (
+        "freehold_billing_accounts",
+        "Subscriptions by the mode of the payment provider and its word for their state.",
+        ("mode", "status"),
+        """SELECT CASE WHEN livemode THEN 'live' ELSE 'test' END, status, count(*) FROM tenants_billingaccount
+           WHERE customer <> '' AND status <> '' GROUP BY 1, 2""",
+    ),
+    (
+        "freehold_billing_unsettled",
+        "Accounts that the payment provider is still to be asked about, in the mode in which its list was read last.",
+        (),
+        """SELECT count(*) FROM tenants_billingaccount WHERE settled < noticed AND customer <> ''
+           AND livemode = (SELECT livemode FROM tenants_eventcursor ORDER BY read_until DESC LIMIT 1)""",
+    ),
+    (
+        "freehold_billing_event_lag_seconds",
+        "From an event to its arrival by itself: the slowest of the last hour.",
+        (),
+        """SELECT max(extract(epoch FROM received_at - created_at)) FROM tenants_paymentevent
+           WHERE received_at > now() - interval '1 hour' AND NOT was_fetched HAVING count(*) > 0""",
+    ),
+    (
+        "freehold_billing_list_age_seconds",
+        "Since the payment provider's list of events was read last, where somebody has a subscription.",
+        (),
+        """SELECT extract(epoch FROM now() - max(read_until)) FROM tenants_eventcursor c WHERE EXISTS (
+           SELECT FROM tenants_billingaccount a WHERE a.livemode = c.livemode AND a.customer <> ''
+           AND a.status IN ('trialing', 'active', 'past_due')) HAVING count(*) > 0""",
+    ),
+)
+_EVENTS = "SELECT kind, outcome, count FROM tenants_paymenteventcount"
 _FINISHED = """SELECT kind, state, count(*), sum(extract(epoch FROM finished_at - created_at)) FROM tenants_operation
                WHERE finished_at IS NOT NULL GROUP BY 1, 2"""
 _HAPPENED = "SELECT what, sum(count) FROM tenants_usagecount GROUP BY 1"
@@ -110,7 +143,7 @@ def _ask() -> Iterator[Metric]:
 
 
 def _of_the_database() -> Iterator[Metric]:
-    for name, what, labels, query in _GAUGES:
+    for name, what, labels, query in (*_GAUGES, *_MONEY_GAUGES):
         gauge = GaugeMetricFamily(name, what, labels=labels)
         for *values, number in _query(query):
             gauge.add_metric(values, float(number))
@@ -127,6 +160,14 @@ def _of_the_database() -> Iterator[Metric]:
     for what, number in _query(_HAPPENED):
         happened.add_metric([what], float(number))
     yield happened
+    events = CounterMetricFamily(
+        "freehold_billing_events",
+        "Events of the payment provider, by what became of them; the kind of a refused one is not believed.",
+        labels=["kind", "outcome"],
+    )
+    for kind, outcome, number in _query(_EVENTS):
+        events.add_metric([kind, outcome], float(number))
+    yield events
 
 
 def _query(query: str) -> Sequence[tuple[Any, ...]]:

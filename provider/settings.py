@@ -80,13 +80,27 @@ BUNDLE_LIMIT_MIB = env.integer("FREEHOLD_BUNDLE_LIMIT_MIB", 250)
 
 # --- money -----------------------------------------------------------------------------------------------------------
 # Without a key billing is off: plans are changed freely and nothing is charged.
-STRIPE_KEY = env.text("FREEHOLD_STRIPE_KEY", "")
+STRIPE_KEY = env.beginning("FREEHOLD_STRIPE_KEY", ("sk_test_", "rk_test_", "sk_live_", "rk_live_"))
 # Of the webhook endpoint, "secret,secret": all verify, so that one can be replaced.
 _secrets = env.text("FREEHOLD_STRIPE_WEBHOOK_SECRET", "" if DEBUG or not STRIPE_KEY else None)
 STRIPE_WEBHOOK_SECRETS = [secret.strip() for secret in _secrets.split(",") if secret.strip()]
 STRIPE_LIVE = STRIPE_KEY.startswith(("sk_live_", "rk_live_"))
 STRIPE_API = env.text("FREEHOLD_STRIPE_API", "")  # another server that speaks its API; empty: Stripe itself
+# What follows where a plan is not paid for, and how many days each lasts; at the end the account closes (ERASE_AFTER_DAYS).
+DUNNING_DAYS = {
+    "past_due": env.integer("FREEHOLD_DUNNING_NOTICE_DAYS", 14),
+    "asleep": env.integer("FREEHOLD_DUNNING_ASLEEP_DAYS", 14),
+    "suspended": env.integer("FREEHOLD_DUNNING_SUSPENDED_DAYS", 30),
+}
+# Passed through to what is made there from now on; how taxes and addresses are dealt with is set up at Stripe itself.
 STRIPE_TAX = env.boolean("FREEHOLD_STRIPE_TAX", False)
+STRIPE_TAX_IDS = env.boolean("FREEHOLD_STRIPE_TAX_IDS", False)
+STRIPE_TAX_BEHAVIOR = env.choice("FREEHOLD_STRIPE_TAX_BEHAVIOR", ("unset", "inclusive", "exclusive"), "unset")
+STRIPE_TAX_CODE = env.text("FREEHOLD_STRIPE_TAX_CODE", "")
+STRIPE_ADDRESS = env.choice("FREEHOLD_STRIPE_ADDRESS", ("auto", "required"), "auto")
+STRIPE_PRORATION = env.choice(
+    "FREEHOLD_STRIPE_PRORATION", ("create_prorations", "always_invoice", "none"), "create_prorations"
+)
 
 # --- Django ----------------------------------------------------------------------------------------------------------
 ROOT_URLCONF = "provider.urls"
@@ -191,8 +205,10 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "tenants.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "actions": {"task": "tenants.followups.run_actions", "schedule": 5.0, "options": {"expires": 5}},
     "tidy": {"task": "tenants.tasks.tidy", "schedule": 60.0, "options": {"expires": 60}},
+    "limits": {"task": "tenants.tasks.look_at_limits", "schedule": 60.0, "options": {"expires": 60}},
     "settle-billing": {"task": "provider.billing.tasks.settle", "schedule": 60.0, "options": {"expires": 60}},
     "read-events": {"task": "provider.billing.tasks.read_events", "schedule": 3600.0, "options": {"expires": 3600}},
+    "dunning": {"task": "provider.billing.tasks.dun", "schedule": 60.0, "options": {"expires": 60}},
     "sleepers": {"task": "tenants.followups.look_for_sleepers", "schedule": 10.0, "options": {"expires": 10}},
     "drains": {"task": "tenants.followups.finish_drains", "schedule": 2.0, "options": {"expires": 2}},
     "pulse": {"task": "provider.pulse.worker_pulse", "schedule": 10.0, "options": {"expires": 10}},

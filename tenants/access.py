@@ -2,7 +2,9 @@
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import JSONObject
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
@@ -12,16 +14,19 @@ from tenants.models import (
     ActionRun,
     ApiToken,
     AppKey,
+    Arrears,
     Cloud,
     Collection,
     DataKey,
     Export,
     Import,
     Instance,
+    LimitNotice,
     Operation,
     Override,
     Plan,
     Share,
+    TrafficCap,
     User,
 )
 from tenants.states import DARK, CloudState, CollectionState, InstanceState, ShareState
@@ -29,6 +34,19 @@ from tenants.states import DARK, CloudState, CollectionState, InstanceState, Sha
 
 def cloud_of(user: User) -> Cloud:
     return get_object_or_404(Cloud.objects.select_related("plan", "owner", "cell"), owner=user)
+
+
+def cloud_with_notices(user: User) -> Cloud:
+    """With `told`, the thresholds that its owner was told of and that count, `is_capped`, and `late` (see
+    services.lateness); in the same query."""
+    counting = LimitNotice.objects.filter(cloud=OuterRef("pk"), ended_at__isnull=True)
+    told = ArraySubquery(counting.values(one=JSONObject(what="what", percent="percent")))
+    rows = Cloud.objects.select_related("plan", "owner", "cell")
+    capped = Exists(TrafficCap.objects.filter(cloud=OuterRef("pk")))
+    open_arrears = Arrears.objects.filter(cloud=OuterRef("pk"), ended_at__isnull=True)
+    names = ("state", "began_at", "since", "next_at")
+    late = Subquery(open_arrears.values(one=JSONObject(**{name: name for name in names}))[:1])
+    return get_object_or_404(rows.annotate(told=told, is_capped=capped, late=late), owner=user)
 
 
 def instances_of(user: User) -> QuerySet[Instance]:
@@ -218,6 +236,12 @@ def cloud_for(operator: User, cloud_id: str) -> Cloud:
     """Anybody's, for operators."""
     rows = Cloud.objects.select_related("plan", "owner", "cell")
     return get_object_or_404(rows if operator.is_staff else rows.none(), pk=cloud_id)
+
+
+def full_clouds_for(operator: User, what: str) -> QuerySet[LimitNotice]:
+    """Notices of clouds that have used all they may, those that came to it last before the others."""
+    rows = LimitNotice.objects.filter(what=what, percent=100, ended_at__isnull=True).order_by("-told_at", "-pk")
+    return rows.select_related("cloud__owner") if operator.is_staff else rows.none()
 
 
 def overrides_for(operator: User, cloud_id: str) -> QuerySet[Override]:

@@ -11,7 +11,7 @@ from celery import shared_task
 from celery.signals import worker_shutting_down
 
 from tenants.reconcile.dispatch import LINGER_S, Dispatcher
-from tenants.services import automatic, builder, sleeping
+from tenants.services import automatic, builder, caps, sleeping, waking
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +39,19 @@ def spread(app_id: str) -> None:
 def finish_drains() -> None:
     """What the gates have answered about those that are to fall asleep."""
     sleeping.finish_drains()
-    sleeping.go_on_waking()
+    waking.go_on_waking()
 
 
 @shared_task
 def look_for_sleepers() -> None:
     """Whatever nobody uses, over all cells at once."""
     sleeping.look_for_sleepers()
+
+
+@shared_task
+def settle_cap(cloud_id: str) -> None:
+    """The month's traffic is used up where its owner wants the apps to sleep then, or is not any more."""
+    caps.settle_cap(cloud_id)
 
 
 @shared_task
@@ -57,7 +63,7 @@ def run_actions() -> None:
 @lru_cache(maxsize=1)
 def dispatcher() -> Dispatcher:
     """This process's own."""
-    return Dispatcher(wake=sleeping.wake, linger_s=LINGER_S)
+    return Dispatcher(wake=waking.wake, linger_s=LINGER_S)
 
 
 @worker_shutting_down.connect

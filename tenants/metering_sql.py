@@ -48,16 +48,20 @@ _MEASURES = ", ".join(MEASURES)
 _SUMS = ", ".join(f"sum({name}) AS {name}" for name in MEASURES)
 
 
-def _add_to(table: str, span: str) -> str:
+def _add_to(table: str, span: str, source: str, *by: str) -> str:
     added = ", ".join(f"{name} = t.{name} + EXCLUDED.{name}" for name in MEASURES)
+    named = "".join(f", {name}" for name in by)
+    key = ", plan_since" if by else ""
     return f"""
-        INSERT INTO {table} AS t (cloud_id, subject, since, {_MEASURES})
-        SELECT cloud_id, subject, date_trunc('{span}', %(at)s, 'UTC'), {_MEASURES} FROM total
-        ON CONFLICT (cloud_id, since, subject) DO UPDATE SET {added}"""  # noqa: S608 - made of constants
+        INSERT INTO {table} AS t (cloud_id, subject, since{named}, {_MEASURES})
+        SELECT cloud_id, subject, date_trunc('{span}', moment, 'UTC'){named}, {_MEASURES} FROM {source}, counted
+        ON CONFLICT (cloud_id, since, subject{key}) DO UPDATE SET {added}"""  # noqa: S608 - made of constants
 
 
 RECORD = f"""
-WITH given AS (
+WITH counted AS (
+    SELECT greatest(%(at)s, max(until)) AS moment FROM tenants_closedmonth
+), given AS (
     SELECT * FROM unnest(
         %(source)s::text[], %(owner)s::text[], %(cpu_us)s::bigint[], %(memory_bytes)s::bigint[], %(storage_bytes)s::bigint[],
         %(requests)s::bigint[], %(bytes_in)s::bigint[], %(bytes_out)s::bigint[]
@@ -80,7 +84,18 @@ WITH given AS (
 ), total AS (
     SELECT cloud_id, subject, {_SUMS} FROM grown GROUP BY cloud_id, subject
     HAVING ({" + ".join(f"sum({name})" for name in MEASURES)}) > 0
-), hours AS ({_add_to("tenants_usagehour", "hour")}
+), planned AS (
+    SELECT t.*, coalesce(p.began_at, c.created_at) AS plan_since, coalesce(p.plan, c.plan_id) AS plan
+    FROM counted, total t JOIN tenants_cloud c ON c.id = t.cloud_id
+    LEFT JOIN LATERAL (
+        SELECT began_at, plan FROM tenants_planperiod
+        WHERE cloud_id = t.cloud_id AND began_at <= greatest(moment, c.created_at)
+        ORDER BY began_at DESC LIMIT 1
+    ) p ON true
+), hours AS ({_add_to("tenants_usagehour", "hour", "total")}
+), marks AS (
+    INSERT INTO tenants_limitmark (cloud_id) SELECT DISTINCT cloud_id FROM total WHERE bytes_out > 0 ORDER BY cloud_id
+    ON CONFLICT DO NOTHING
 )
-{_add_to("tenants_usagemonth", "month")}
+{_add_to("tenants_usagemonth", "month", "planned", "plan_since", "plan")}
 """  # noqa: S608 - made of constants

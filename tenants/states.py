@@ -9,11 +9,14 @@ from django.db import models, transaction
 class CloudState(models.TextChoices):
     CREATING = "creating"
     ACTIVE = "active"
+    ASLEEP = "asleep"
     SUSPENDED = "suspended"
     CLOSING = "closing"
     CLOSED = "closed"
 
 
+# Nothing of the apps in them runs, and it comes back as it was: what holds them is in tenants.models.CloudHold.
+HELD = (CloudState.ASLEEP, CloudState.SUSPENDED)
 # Nothing in them has an address.
 DARK = (CloudState.CLOSING, CloudState.CLOSED)
 
@@ -61,6 +64,17 @@ class WorkState(models.TextChoices):
     CANCELLED = "cancelled"
 
 
+class ArrearsState(models.TextChoices):
+    """Of a plan that is not paid for; each but the last two begins on a date that was told before."""
+
+    PAST_DUE = "past_due"
+    ASLEEP = "asleep"
+    SUSPENDED = "suspended"
+    CLOSING = "closing"
+    PAID = "paid"
+    ERASED = "erased"
+
+
 class RevisionState(models.TextChoices):
     QUEUED = "queued"
     BUILDING = "building"
@@ -73,9 +87,10 @@ class RevisionState(models.TextChoices):
 _ARROWS: dict[type[models.TextChoices], dict[str, str]] = {
     CloudState: {
         "creating": "active closing",
-        "active": "suspended closing",
-        "suspended": "active closing",
-        "closing": "active suspended closed",  # back, while nothing has been erased
+        "active": "asleep suspended closing",
+        "asleep": "active suspended closing",
+        "suspended": "active asleep closing",
+        "closing": "active asleep suspended closed",  # back, while nothing has been erased
         "closed": "",
     },
     # `updating` also covers a restart: the instance is being brought to a new generation of its desired state.
@@ -109,6 +124,14 @@ _ARROWS: dict[type[models.TextChoices], dict[str, str]] = {
         "succeeded": "",
         "failed": "",
         "cancelled": "",
+    },
+    ArrearsState: {
+        "past_due": "asleep paid erased",
+        "asleep": "suspended paid erased",
+        "suspended": "closing paid erased",
+        "closing": "paid erased",
+        "paid": "",
+        "erased": "",
     },
     RevisionState: {"queued": "building failed", "building": "ready failed", "ready": "", "failed": ""},
 }

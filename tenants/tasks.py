@@ -11,6 +11,8 @@ from kombu.exceptions import OperationalError
 
 from tenants import metering
 from tenants.reconcile import (
+    alert_mails,
+    alerts,
     builds,
     closing,
     clouds,
@@ -20,6 +22,7 @@ from tenants.reconcile import (
     invitations,
     limits,
     orphans,
+    statements,
     transfers,
     unsettled,
 )
@@ -54,6 +57,11 @@ def send_invitation(share_id: str) -> None:
 
 
 @shared_task
+def send_limit_notice(notice_id: str) -> None:
+    alert_mails.send(notice_id)
+
+
+@shared_task
 def reconcile_build(revision_id: str) -> None:
     for waiting_id in builds.reconcile(revision_id):
         _send(reconcile_build, waiting_id)
@@ -72,6 +80,7 @@ def sweep() -> None:
         (reconcile_build, unsettled.builds()),
         (reconcile_transfer, unsettled.transfers()),
         (send_invitation, invitations.due()),
+        (send_limit_notice, alert_mails.due()),
     ):
         for row_id in found:
             _send(task, row_id)
@@ -91,6 +100,14 @@ def tidy() -> None:
     invitations.forget_ended()
     for app_id in unsettled.apps_to_spread():
         _follow("spread", app_id)
+
+
+@shared_task
+def look_at_limits() -> None:
+    """Once a minute: tell whose traffic comes near its limit, and close the month that is over."""
+    for cloud_id in alerts.look():
+        _follow("settle_cap", cloud_id)
+    statements.close_month()
 
 
 def enqueue_cloud(cloud_id: str) -> None:

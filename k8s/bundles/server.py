@@ -30,6 +30,9 @@ class Wishes(Protocol):
 
     def wants(self, cloud_id: str, instance_id: str, digest: str) -> bool: ...
 
+    def comes_up(self, cloud_id: str, instance_id: str, pod: str, address: str) -> None:
+        """A pod of the instance has its code and will listen at that address, from which it came."""
+
     def build(self, cloud_id: str, job_id: str) -> BuildSpec:
         """Ids, source, names of micros and output limit of a build that is there. Raises NotFound."""
 
@@ -108,6 +111,19 @@ class Handler(BaseHTTPRequestHandler):
             content.seek(0)
             self._head(HTTPStatus.OK, size, "application/octet-stream")
             shutil.copyfileobj(content, self.wfile, 1024 * 1024)
+        if bearer.kind is Kind.INSTANCE:
+            self._note_whereabouts(bearer)
+
+    def _note_whereabouts(self, bearer: Bearer) -> None:
+        """The kubelet tells of a pod's address up to a second later. It counts only where it is the asker's own: behind
+        an address that was translated there is somebody else."""
+        pod, address = self.headers.get("X-Freehold-Pod", ""), self.headers.get("X-Freehold-Address", "")
+        if not pod or address != self.client_address[0]:
+            return
+        try:
+            self.server.wishes.comes_up(bearer.cloud_id, bearer.owner_id, pod, address)
+        except ClusterError as error:
+            log.warning("event=whereabouts_not_told instance=%s why=%s", bearer.owner_id, error)
 
     def _may_have(self, bearer: Bearer, digest: str) -> bool:
         if bearer.kind is Kind.INSTANCE:

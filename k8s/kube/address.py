@@ -7,10 +7,12 @@ installation: a UUID, or the path of a file that holds it. bundles: the bundle s
 driver reaches it, if that differs. key: a file with the secret that the bundle server has too. image.python, image.node,
 image.builder: runtime images. Optional: gate (address), outside (the provider's address beside the cluster), outside_port
 (its gate's, repeated), trusted (files with certificates for apps and builds, repeated), runtime_class, storage_class,
-request_percent, blocked (CIDRs, repeated), port_ranges=false, build.NAME (a variable of builds: a proxy, another registry).
+request_percent, pods and blocked (CIDRs, repeated), port_ranges=false, build.NAME (a variable of builds: a proxy, another
+registry).
 """
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
@@ -47,6 +49,7 @@ def from_url(url: str) -> KubeCluster:
         outside=query.get("outside", [None])[0],
         outside_ports=tuple(map(int, query.get("outside_port", []))),
         blocked=tuple(query.get("blocked", [])),
+        pods=tuple(_network(named) for named in query.get("pods", [])),
         port_ranges=one("port_ranges", "true") != "false",
         runtime_class=query.get("runtime_class", [None])[0],
         storage_class=query.get("storage_class", [None])[0],
@@ -73,6 +76,13 @@ def _installation(named: str) -> str:
         raise Permanent(f"the file with this installation's id cannot be read: {error}") from error
     except ValueError as error:
         raise Permanent("“installation” in CLUSTER_URL is not a UUID") from error
+
+
+def _network(named: str) -> str:
+    try:
+        return str(ip_network(named))
+    except ValueError as error:
+        raise Permanent(f"“pods” in CLUSTER_URL names no network, as 10.0.0.0/16 would: {named}") from error
 
 
 def _variable(named: str) -> str:

@@ -38,6 +38,7 @@ _KINDS = {
     "LimitRange": ("/api/v1", "limitranges", True),
     "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies", True),
     "Deployment": ("/apis/apps/v1", "deployments", True),
+    "Event": ("/api/v1", "events", True),
     "Job": ("/apis/batch/v1", "jobs", True),
 }
 
@@ -104,6 +105,14 @@ class Api:
             if written is None:
                 raise
             return written
+
+    def create(self, manifest: Manifest) -> None:
+        """What is there already stays as it is."""
+        try:
+            self._json("POST", path(manifest["kind"], manifest["metadata"].get("namespace")), body=manifest)
+        except Temporary as error:
+            if "already exists" not in str(error):
+                raise
 
     def delete(self, path: str, query: Mapping[str, str] | None = None) -> None:
         """Objects and what they own; returns before they are gone. Gone already is success."""

@@ -10,7 +10,7 @@ from k8s.bundles.client import ResultsClient
 from k8s.bundles.tokens import Bearer, Kind
 from k8s.cell import Cell
 from k8s.errors import NotFound, Temporary
-from k8s.kube import builds, growing, logs, measuring, observe, terminating
+from k8s.kube import builds, growing, logs, measuring, observe, terminating, whereabouts
 from k8s.kube.api import Api, path
 from k8s.kube.applied import Applied
 from k8s.kube.jobs import Jobs
@@ -54,6 +54,7 @@ class KubeCluster:
         self._jobs = Jobs(api, cell, key, self._namespace)
         self._namespaces: dict[str, str] = {}
         self._applied = Applied()
+        self._whereabouts = whereabouts.Whereabouts(cell.pods)
         self._watch: Watch | None = None
         self._prepared = False
         self._lock = threading.Lock()
@@ -147,7 +148,7 @@ class KubeCluster:
         except NotFound:
             self._applied.saw(cloud_id, instance_id, None)
             raise
-        status = observe.instance_status(cloud_id, instance_id, found)
+        status = observe.instance_status(cloud_id, instance_id, found, self._whereabouts.of)
         self._applied.saw(cloud_id, instance_id, status.generation)
         return self._with_last_words(status, found) if status.failed else status
 
@@ -158,7 +159,7 @@ class KubeCluster:
 
     def watch(self, timeout_s: float, *, resume: bool = False) -> Iterator[Change]:
         if not (resume and self._watch and self._watch.goes_on):
-            self._watch = Watch(self._api, self._cell.installation, self._applied.forget)
+            self._watch = Watch(self._api, self._cell.installation, self._applied.forget, self._whereabouts)
         return self._watch.changes(timeout_s, lasting=resume)
 
     def logs(
@@ -261,6 +262,15 @@ class KubeCluster:
         if any(annotation(pod, naming.ARTIFACT) == digest for pod in pods):
             return True
         return self._jobs.wants(namespace, cloud_id, instance_id, digest)
+
+    def comes_up(self, cloud_id: str, instance_id: str, pod: str, address: str) -> None:
+        """For the observer, by an Event: the one object that tells and makes nothing happen by itself. Once for each pod.
+
+        What is no pod's name of this instance, or no address of a pod, is passed over.
+        """
+        if naming.owner_of_pod(pod) == instance_id and self._whereabouts.may_be(address):
+            labels = self._labels(cloud_id, instance_id)
+            self._api.create(whereabouts.event(self._namespace(cloud_id), pod, labels, address))
 
     def build(self, cloud_id: str, job_id: str) -> BuildSpec:
         """As far as the bundle server must know it. Raises NotFound."""

@@ -42,8 +42,13 @@ class Objects:
     services: Mapping[str, Manifest]
 
 
-def instance_status(cloud_id: str, instance_id: str, found: Objects) -> InstanceStatus:
-    """The oldest generation among the objects is that of the whole: one that is missing means it was never applied."""
+def instance_status(
+    cloud_id: str, instance_id: str, found: Objects, told: Callable[[str], str | None] = lambda _: None
+) -> InstanceStatus:
+    """The oldest generation among the objects is that of the whole: one that is missing means it was never applied.
+
+    told: where a pod of that name will listen, before its kubelet says so.
+    """
     entries = json.loads(annotation(found.secret, naming.MICROS) or "[]")
     deployments = {d["metadata"]["name"]: d for d in found.deployments}
     stopped = bool(deployments) and all(d["spec"]["replicas"] == 0 for d in deployments.values())
@@ -59,7 +64,7 @@ def instance_status(cloud_id: str, instance_id: str, found: Objects) -> Instance
         else:
             generations.append(number(deployment, naming.GENERATION) if name in found.services else 0)
             micros.append(
-                micro_status(entry["name"], deployment, pods_of(deployment, found.pods), found.services.get(name))
+                micro_status(entry["name"], deployment, pods_of(deployment, found.pods), found.services.get(name), told)
             )
     restart = number(found.secret, naming.RESTART)
     return InstanceStatus(instance_id, cloud_id, min(generations), restart, tuple(micros))
@@ -72,7 +77,13 @@ def pods_of(deployment: Manifest, pods: Sequence[Manifest]) -> list[Manifest]:
     return sorted(mine, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True)
 
 
-def micro_status(name: str, deployment: Manifest, pods: Sequence[Manifest], service: Manifest | None) -> MicroStatus:
+def micro_status(
+    name: str,
+    deployment: Manifest,
+    pods: Sequence[Manifest],
+    service: Manifest | None,
+    told: Callable[[str], str | None] = lambda _: None,
+) -> MicroStatus:
     spec, status = deployment["spec"], deployment.get("status", {})
     if spec["replicas"] == 0:
         return MicroStatus(name, MicroPhase.STARTING if any(map(runs, pods)) else MicroPhase.STOPPED)
@@ -87,7 +98,7 @@ def micro_status(name: str, deployment: Manifest, pods: Sequence[Manifest], serv
     if _rolled_out(spec, status) and not any(_serves_still(pod, deployment) for pod in pods):
         return MicroStatus(name, MicroPhase.READY, upstream, restarts=restarts)
     started = any(_container(pod).get("state", {}).get("running") for pod in current)
-    candidate = None if upstream else _candidate(current)
+    candidate = None if upstream else _candidate(current, told)
     phase = MicroPhase.STARTING if started else MicroPhase.PENDING
     return MicroStatus(name, phase, upstream, restarts=restarts, candidate=candidate)
 
@@ -240,9 +251,10 @@ def _upstream(service: Manifest | None) -> str | None:
     return f"{address}:{naming.PORT}" if address else None
 
 
-def _candidate(current: Sequence[Manifest]) -> str | None:
+def _candidate(current: Sequence[Manifest], told: Callable[[str], str | None]) -> str | None:
     """A pod's own address. The kubelet looks once a second whether it is ready, and the Service knows even later."""
-    address = next((ip for pod in current if runs(pod) and (ip := pod.get("status", {}).get("podIP"))), None)
+    known = (pod.get("status", {}).get("podIP") or told(pod["metadata"]["name"]) for pod in current if runs(pod))
+    address = next(filter(None, known), None)
     return f"{address}:{naming.PORT}" if address else None
 
 

@@ -13,13 +13,14 @@ from k8s.errors import ClusterError, NotFound, Temporary
 from k8s.kube import ownership
 from k8s.kube.api import Api, path
 from k8s.kube.observe import annotation
+from k8s.kube.whereabouts import Whereabouts
 from k8s.naming import Manifest
 from k8s.specs import Change
 
 # What we apply, by whom it is. Metadata is enough: it says whose an object is and who changed it.
 _OF_INSTANCES = ("Deployment", "Secret", "Service", "PersistentVolumeClaim")
 _OF_CLOUDS = ("Namespace", "ResourceQuota", "LimitRange", "NetworkPolicy", "ServiceAccount")
-_MADE_BY_OTHERS = ("Pod", "Job")  # Jobs are ours, but nobody needs them back
+_MADE_BY_OTHERS = ("Pod", "Job", "Event")  # Jobs and Events are ours, but nobody needs them back
 _WHOSE = (naming.CLOUD, naming.INSTANCE, naming.JOB, naming.JOB_OF)
 _KINDS = (*_OF_INSTANCES, *_MADE_BY_OTHERS, *_OF_CLOUDS)
 _SERVER_S = 300  # the server ends a watch after so long: half-open connections show themselves
@@ -36,8 +37,10 @@ class Watch:
     instance_id or None) for what is not known to be as it was applied any more, before its change is told.
     """
 
-    def __init__(self, api: Api, installation: str, forget: Callable[[str, str | None], None]) -> None:
-        self._api, self._forget = api, forget
+    def __init__(
+        self, api: Api, installation: str, forget: Callable[[str, str | None], None], whereabouts: Whereabouts
+    ) -> None:
+        self._api, self._forget, self._whereabouts = api, forget, whereabouts
         self._selector = f"{naming.INSTALLATION}={installation}"
         self._pending = _Pending()
         self._over = threading.Event()
@@ -121,12 +124,16 @@ class Watch:
     def _take(self, kind: str, event: dict[str, Any]) -> None:
         if event["type"] != "DELETED":
             return self._look(kind, event["object"])
+        if kind == "Event":
+            return self._whereabouts.forget(event["object"]["metadata"]["name"])
         before = self._seen.pop(_key(kind, event["object"]), None)
         labels = {**(before.labels if before else {}), **_labels(event["object"])}
         return self._tell(kind, labels, altered=kind not in _MADE_BY_OTHERS)
 
     def _look(self, kind: str, found: Manifest, *, altered: bool = False) -> None:
         """Altered by somebody else: what we set is not all ours any more though we have not applied it anew."""
+        if kind == "Event":
+            self._whereabouts.note(found["metadata"]["name"], annotation(found, naming.ADDRESS))
         if kind in _MADE_BY_OTHERS:
             return self._tell(kind, _labels(found), altered=False)
         before = self._seen.get(_key(kind, found))

@@ -47,6 +47,8 @@ class StripeGateway:
         params: Any = {"email": email, "metadata": {"cloud": cloud_id}}
         with _told():
             made = self._client.v1.customers.create(params, _once("customer", params))
+        if made.livemode != settings.STRIPE_LIVE:  # written down, it would be asked about with a key that knows it not
+            raise Declined(f"the key is not of the mode that its name says: {made.id} is of the other one")
         return made.id
 
     def delete_customer(self, customer: str) -> None:
@@ -59,6 +61,8 @@ class StripeGateway:
 
     def create_price(self, plan: Plan) -> tuple[str, str]:
         wanted: Any = {"name": plan.name, "metadata": {"plan": plan.pk}}
+        if settings.STRIPE_TAX_CODE:
+            wanted["tax_code"] = settings.STRIPE_TAX_CODE
         with _told():
             product = self._client.v1.products.create(wanted, _once("product", wanted))
             params: Any = {
@@ -68,6 +72,8 @@ class StripeGateway:
                 "recurring": {"interval": plan.interval},
                 "metadata": {"plan": plan.pk},
             }
+            if settings.STRIPE_TAX_BEHAVIOR != "unset":
+                params["tax_behavior"] = settings.STRIPE_TAX_BEHAVIOR
             price = self._client.v1.prices.create(params, _once("price", params))
         return product.id, price.id
 
@@ -89,9 +95,7 @@ class StripeGateway:
             }
             if wish.trial_days:
                 params["subscription_data"]["trial_period_days"] = wish.trial_days
-            if settings.STRIPE_TAX:
-                params |= {"automatic_tax": {"enabled": True}, "customer_update": {"address": "auto"}}
-            made = self._client.v1.checkout.sessions.create(params)
+            made = self._client.v1.checkout.sessions.create(params | _tax_and_address())
         return made.url or ""
 
     def open_portal(self, customer: str, return_url: str) -> str:
@@ -116,7 +120,7 @@ class StripeGateway:
                 subscription.id,
                 {
                     "items": [{"id": subscription.item, "price": price}],
-                    "proration_behavior": "create_prorations",
+                    "proration_behavior": settings.STRIPE_PRORATION,
                     "cancel_at_period_end": False,
                 },
             )
@@ -166,9 +170,25 @@ class StripeGateway:
                 return _happened(json.loads(text))
             except stripe.SignatureVerificationError:
                 continue
-            except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
                 raise Declined("it is no event") from error
         raise Declined("the signature is not Stripe's, or too old")
+
+
+def _tax_and_address() -> dict[str, Any]:
+    """Of a Checkout. What is entered there has to be kept with the customer, or Stripe refuses to work out taxes by it."""
+    found: dict[str, Any] = {}
+    kept: dict[str, str] = {}
+    if settings.STRIPE_TAX:
+        found["automatic_tax"] = {"enabled": True}
+        kept["address"] = "auto"
+    if settings.STRIPE_TAX_IDS:
+        found["tax_id_collection"] = {"enabled": True}
+        kept |= {"address": "auto", "name": "auto"}
+    if settings.STRIPE_ADDRESS == "required":
+        found["billing_address_collection"] = "required"
+        kept["address"] = "auto"
+    return found | ({"customer_update": kept} if kept else {})
 
 
 def _once(what: str, params: dict[str, Any]) -> Any:
@@ -206,7 +226,7 @@ def _subscription(row: stripe.Subscription) -> Subscription:
 
 
 def _happened(event: dict[str, Any]) -> Happened:
-    if event["object"] != "event":
+    if event["object"] != "event" or not isinstance(event["livemode"], bool):
         raise ValueError("no event")
     about = event["data"]["object"]
     customer = about["id"] if about.get("object") == "customer" else about.get("customer")
@@ -217,7 +237,7 @@ def _happened(event: dict[str, Any]) -> Happened:
         kind=_word(event["type"]),
         customer=_word(customer) if customer else "",
         created=_moment(event["created"]),
-        is_live=bool(event["livemode"]),
+        is_live=event["livemode"],
     )
 
 

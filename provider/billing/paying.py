@@ -13,6 +13,7 @@ from tenants.errors import Conflict, Refused, Unavailable
 from tenants.models import BillingAccount, Cloud, Plan, PlanPrice, User
 from tenants.reconcile.advisory import held
 from tenants.services.plan_changes import CHANGEABLE, chosen_plan, require_fit
+from tenants.states import ArrearsState
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,8 @@ def start_checkout(user: User, slug: str) -> str | None:
     cloud, plan = access.cloud_of(user), chosen_plan(slug)
     if not plan.price_minor:
         raise Refused("plan_is_free", "This plan is free: change to it without paying.", field="plan")
-    if cloud.state not in CHANGEABLE:  # nobody pays for a plan that cannot be given
+    is_late = cloud.arrears.filter(state=ArrearsState.CLOSING).exists()  # paying is what keeps it
+    if cloud.state not in CHANGEABLE and not is_late:  # nobody pays for a plan that cannot be given
         raise Conflict("cloud_unavailable", f"Your cloud is {cloud.get_state_display().lower()}.")
     require_fit(cloud, plan)
     account = _account(cloud)
@@ -65,7 +67,7 @@ def open_portal(user: User) -> str:
 def invoices_of(user: User) -> list[Invoice]:
     """Newest first; none for who never went to pay."""
     _require_on()
-    account = BillingAccount.objects.filter(cloud__owner=user).exclude(customer="").first()
+    account = BillingAccount.customers().filter(cloud__owner=user).first()
     if account is None:
         return []
     with _asked():
@@ -85,21 +87,36 @@ def _change(account: BillingAccount, plan: Plan, price: str) -> None:
 
 
 def _account(cloud: Cloud) -> BillingAccount:
-    return BillingAccount.objects.get_or_create(cloud=cloud)[0]
+    """Raises Conflict for who has paid in the other mode: nothing of that is known in this one."""
+    account, _ = BillingAccount.objects.get_or_create(cloud=cloud)
+    if account.is_of_the_other_mode:
+        raise Conflict(
+            "billing_other_mode",
+            f"You have paid here in {'live' if account.livemode else 'test'} mode, and payments are in "
+            f"{'live' if settings.STRIPE_LIVE else 'test'} mode now. The operator must clear that up first.",
+        )
+    return account
 
 
 def _customer(account: BillingAccount, user: User) -> str:
     """Made where there is none. Killed before it is written down, the next time gets the same one."""
     if not account.customer:
         made = gateway().create_customer(account.cloud_id, user.email)
-        BillingAccount.objects.filter(pk=account.pk, customer="").update(customer=made)
-        account.refresh_from_db(fields=["customer"])
+        rows = BillingAccount.objects.filter(pk=account.pk, customer="")
+        rows.update(customer=made, livemode=settings.STRIPE_LIVE)
+        account.refresh_from_db(fields=["customer", "livemode"])
     return account.customer
 
 
 def _price(plan: Plan) -> str:
     """What stands for the plan's price there. Made where there is none for this amount."""
-    terms = {"amount_minor": plan.price_minor, "currency": plan.currency, "interval": plan.interval}
+    terms = {
+        "amount_minor": plan.price_minor,
+        "currency": plan.currency,
+        "interval": plan.interval,
+        "tax_behavior": settings.STRIPE_TAX_BEHAVIOR,
+        "livemode": settings.STRIPE_LIVE,
+    }
     known = PlanPrice.objects.filter(plan=plan, **terms).first()
     if known is None:
         product, price = gateway().create_price(plan)
@@ -108,7 +125,7 @@ def _price(plan: Plan) -> str:
 
 
 def _paying(user: User) -> BillingAccount:
-    account = BillingAccount.objects.filter(cloud__owner=user).exclude(customer="").first()
+    account = BillingAccount.customers().filter(cloud__owner=user).first()
     if account is None:
         raise Conflict("nothing_paid", "You have never paid for anything here.")
     return account

@@ -14,7 +14,7 @@ from tenants.errors import Refused
 from tenants.models import BillingAccount, PlanPrice
 from tenants.models.billing import LIVE
 from tenants.reconcile.advisory import held
-from tenants.services.plan_changes import change_plan
+from tenants.services.plan_changes import CHANGEABLE, change_plan
 from tenants.states import CloudState
 
 log = logging.getLogger(__name__)
@@ -28,8 +28,8 @@ def unsettled() -> list[int]:
     closing = Q(cloud__state=CloudState.CLOSING, status__in=LIVE, cancel_at_period_end=False)
     kept = Q(cloud__state=CloudState.ACTIVE, ends_with_account=True)
     closed = Q(cloud__state=CloudState.CLOSED)
-    again = ~Q(problem="") & Q(checked_at__lt=timezone.now() - TRIED_EVERY)
-    rows = BillingAccount.objects.exclude(customer="").filter(heard | closing | kept | closed | again)
+    again = ~Q(problem="") & Q(checked_at__lt=timezone.now() - TRIED_EVERY, cloud__state__in=CHANGEABLE)
+    rows = BillingAccount.customers().filter(heard | closing | kept | closed | again)
     return list(rows.order_by("checked_at").values_list("pk", flat=True)[:AT_ONCE])
 
 
@@ -39,7 +39,7 @@ def settle(account_id: int) -> None:
     Killed anywhere: `noticed` is still ahead and the next sweep does it again. Raises BillingError.
     """
     with held(f"billing:{account_id}") as mine:
-        account = BillingAccount.objects.select_related("cloud").filter(pk=account_id).exclude(customer="").first()
+        account = BillingAccount.customers().select_related("cloud").filter(pk=account_id).first()
         if not mine or account is None:
             return  # who holds it began before or after us; if before, noticed is ahead of what it settles
         if account.cloud.state == CloudState.CLOSED:
@@ -61,6 +61,7 @@ def _settle(account: BillingAccount, found: list[Subscription]) -> None:
         BillingAccount.objects.filter(pk=account.pk).update(
             subscription=last.id if last else "",
             status=last.status if last else "",
+            price=last.price if last else "",
             plan=plan_id,
             problem=problem,
             cancel_at_period_end=bool(current and current.cancel_at_period_end),
@@ -116,5 +117,5 @@ def _delete_customer(account: BillingAccount) -> None:
     """The cloud is erased: so is what the payment provider knows of its owner. Again: there is none any more."""
     gateway().delete_customer(account.customer)
     BillingAccount.objects.filter(pk=account.pk).update(
-        customer="", subscription="", status="", problem="", deleted_at=timezone.now(), settled=F("noticed")
+        customer="", subscription="", status="", price="", problem="", deleted_at=timezone.now(), settled=F("noticed")
     )

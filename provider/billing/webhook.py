@@ -8,6 +8,7 @@ from django.views.decorators.http import require_POST
 
 from provider.billing import hearing
 from provider.billing.port import Declined, gateway, is_on
+from tenants.models import PaymentOutcome
 
 log = logging.getLogger(__name__)
 SIZE_LIMIT = 1024 * 1024
@@ -26,7 +27,14 @@ def webhook(request: HttpRequest) -> HttpResponse:
     try:
         event = gateway().verified(request.body, request.headers.get("Stripe-Signature", ""))
         is_new = hearing.hear(event)
-    except (Declined, hearing.WrongMode) as error:
-        log.warning("billing_event_refused why=%s", error)
-        return JsonResponse({"error": "not accepted"}, status=400)
+    except Declined as error:
+        hearing.count(PaymentOutcome.REFUSED)
+        return _refused(error)
+    except hearing.WrongMode as error:
+        return _refused(error)
     return JsonResponse({"received": True, "new": is_new})
+
+
+def _refused(error: Exception) -> JsonResponse:
+    log.warning("billing_event_refused why=%s", error)
+    return JsonResponse({"error": "not accepted"}, status=400)

@@ -16,9 +16,9 @@ from provider.gate.proxy import Proxy
 
 TABLE = "per_instance"
 SEEN_EVERY_S = 20.0
-USE_EVERY_S = 15.0
-# Of what is used all the time a row is written this rarely.
-_NOTED_EVERY_S = 30.0
+USE_EVERY_S, LATE_S = 15.0, 30.0
+# Of what is used all the time a row is written this rarely; less than the proxy tells of what was used (`counted_lately`).
+_NOTED_EVERY_S = 50.0
 
 _SEEN = """
 INSERT INTO tenants_gate (id, cell_id, seen_at) VALUES (%s, %s, now())
@@ -99,8 +99,11 @@ class Sleepers:
         """When each instance was last used, now and then; an open stream is use."""
         if time.monotonic() - self.told_at < USE_EVERY_S:
             return
+        # Whoever looked in time knows all that happened before.
+        is_late = time.monotonic() - self.told_at > LATE_S
         self.told_at, now = time.monotonic(), time.time()
-        used = {one.key: now if one.open else one.used_at for one in self.proxy.counted(TABLE)}
+        counted = self.proxy.counted(TABLE) if is_late else self.proxy.counted_lately(TABLE)
+        used = {one.key: now if one.open else one.used_at for one in counted}
         news = {key: at for key, at in used.items() if at - self.noted.get(key, 0.0) > _pause(now, at)}
         if news:
             seen = {"ids": list(news), "ats": [_time(at) for at in news.values()]}

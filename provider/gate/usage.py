@@ -14,7 +14,9 @@ from tenants.metering_sql import LOCK, RECORD, Reading, parameters
 log = logging.getLogger("gate-agent")
 
 EVERY_S = 20.0
-METER_EVERY_S = 60.0
+METER_EVERY_S, LATE_S = 55.0, 60.0  # what was used is told of for a minute at least
+# Mostly those are asked about that were used lately. What that misses, as the end of a long answer, is read this rarely.
+METER_ALL_EVERY_S = 600.0
 _USED = """
 UPDATE tenants_appkey k SET last_used_at = used.at
 FROM unnest(%(keys)s::text[], %(moments)s::timestamptz[]) AS used(sha256, at)
@@ -48,14 +50,18 @@ class Meter:
     proxy: Proxy
     gate: str
     read_at: float = float("-inf")
+    read_all_at: float = float("-inf")
     known: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
     def read(self, connection: psycopg.Connection) -> None:
-        """Once a minute, of instances that had requests since; what fails comes next time. Raises ProxyUnavailable."""
+        """About once a minute, of instances that had requests since; what fails comes next time. Raises ProxyUnavailable."""
         if time.monotonic() - self.read_at < METER_EVERY_S:
             return
+        is_late = time.monotonic() - self.read_at > LATE_S
         self.read_at, at = time.monotonic(), datetime.now(UTC)
-        counts = {key: (requests, incoming, out) for key, requests, incoming, out in self.proxy.metered(TABLE)}
+        lately = not is_late and self.read_at - self.read_all_at < METER_ALL_EVERY_S
+        metered = self.proxy.metered(TABLE, lately=lately)
+        counts = {key: (requests, incoming, out) for key, requests, incoming, out in metered}
         news = {key: found for key, found in counts.items() if self.known.get(key) != found}
         readings = [
             Reading(f"gate/{self.gate}/{key}", key, requests=requests, bytes_in=incoming, bytes_out=out)
@@ -68,5 +74,7 @@ class Meter:
                     connection.execute(RECORD, given)
         except psycopg.Error as error:
             log.warning("not_metered error=%s", " ".join(str(error).split()))
+            self.read_all_at = float("-inf")
             return
-        self.known = counts
+        self.known = self.known | counts if lately else counts
+        self.read_all_at = self.read_all_at if lately else self.read_at

@@ -11,8 +11,8 @@ from provider.gate.asking import Answer, Ask, say
 from tenants.errors import Conflict, QuotaExceeded
 from tenants.models import Instance
 from tenants.reconcile import instances
-from tenants.services import sleeping
-from tenants.states import CloudState, InstanceState
+from tenants.services import waking
+from tenants.states import HELD, CloudState, InstanceState
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def awake(instance: Instance) -> InstanceState:
     is_draining = state == InstanceState.RUNNING and getattr(instance, "is_draining", False)
     if state != InstanceState.ASLEEP and not is_draining:
         return state
-    return sleeping.wake(instance.pk, at_once=_begin if settings.WAKES_AT_ONCE else None)
+    return waking.wake(instance.pk, at_once=_begin if settings.WAKES_AT_ONCE else None)
 
 
 def _begin(instance_id: str) -> None:
@@ -50,9 +50,11 @@ def _reconcile(instance_id: str) -> None:
 def not_open(ask: Ask, instance: Instance, state: InstanceState, *, known: bool, is_owner: bool) -> Answer:
     """Why nothing answers, and what to do; the owner alone is told the reason and led to the instance's page."""
     link = _link(ask, instance) if is_owner else None
-    if instance.cloud.state == CloudState.SUSPENDED:
-        page = pages.page("This app is suspended", "Its owner can see why in the console.", link=link)
-        return say(ask, 503, "Suspended", page).also(("retry-after", "300"))
+    if instance.cloud.state in HELD:
+        word = "suspended" if instance.cloud.state == CloudState.SUSPENDED else "asleep"
+        why = (instance.cloud.state_reason,) if is_owner else ("Its owner can see why in the console.",)
+        page = pages.page(f"This app is {word}", *why, link=link)
+        return say(ask, 503, word.capitalize(), page).also(("retry-after", "300"))
     if state in _COMING:
         return _coming(ask, "Starting", "Your app is starting" if known else "This app is starting", link)
     if state == InstanceState.ASLEEP:

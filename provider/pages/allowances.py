@@ -12,8 +12,9 @@ from provider.pages.operator import changes
 from provider.pages.plan_forms import GrantForm, PlanChoiceForm, shown
 from tenants import access
 from tenants.errors import Refused
-from tenants.models import Cloud, Plan, User
-from tenants.services import desk, idempotency, overrides, plan_changes
+from tenants.models import Cloud, Limited, Plan, User
+from tenants.services import desk, holds, idempotency, limits, overrides, plan_changes
+from tenants.services.lateness import lateness
 from tenants.services.quota import use_of
 from tenants.views.person import person, show, tell
 
@@ -24,14 +25,20 @@ ROWS = 50
 @changes("plans")
 @require_safe
 def clouds(request: HttpRequest) -> HttpResponse:
-    """`?q=`: the beginning of a handle or address, or a namespace. Without: those with something beside their plan."""
+    """`?q=`: the beginning of a handle or address, or a namespace. `?over=traffic`: those that used up this month's.
+
+    Without either: those with something beside their plan.
+    """
     asked = request.GET.get("q", "").strip()[:100].replace("\x00", "")
+    over = not asked and request.GET.get("over") == Limited.TRAFFIC
     rows = Cloud.objects.select_related("owner", "plan").order_by("owner__handle")
     if asked:
         rows = rows.filter(owner__in=desk.people(asked).order_by().values("pk"))
+    elif over:
+        rows = rows.filter(pk__in=access.full_clouds_for(person(request), Limited.TRAFFIC).values("cloud"))
     else:
         rows = rows.filter(overrides__ended_at__isnull=True, overrides__isnull=False).distinct()
-    return render(request, "tenants/operator_clouds.html", {"clouds": list(rows[:ROWS]), "asked": asked})
+    return render(request, "tenants/operator_clouds.html", {"clouds": list(rows[:ROWS]), "asked": asked, "over": over})
 
 
 @never_cache
@@ -96,6 +103,9 @@ def _page(
         "cloud": row,
         "allowance": allowance,
         "quota": allowance.quota,
+        "standing": limits.standing(row),
+        "holds": holds.holding(row),
+        "late": lateness(row),
         "used": use_of(row),
         "overrides": [(override, shown(override)) for override in given],
         "form": form,

@@ -17,8 +17,8 @@ from django.views.decorators.http import require_safe
 from apps_catalog.models import AppReport, Release, Review
 from provider.healthz import remembered
 from provider.pages.totals import Totals, totals
-from tenants import operators
-from tenants.models import Instance, Operation, User
+from tenants import access, operators
+from tenants.models import Instance, Limited, Operation, User
 from tenants.states import InstanceState, WorkState
 from tenants.views.person import person
 
@@ -67,17 +67,22 @@ def overview(request: HttpRequest) -> HttpResponse:
         "counted": counted,
         "failing": list(_failing()[:ROWS]),
         "people": _people(),
-        "waiting": _waiting(),
+        "waiting": _waiting(person(request)),
         "components": [{"name": name, **_shown(found)} for name, found in sorted(remembered().items())],
     }
     return render(request, "tenants/operator.html", context)
 
 
-def _waiting() -> list[tuple[str, int, str]]:
+def _waiting(operator: User) -> list[tuple[str, int, str]]:
     """What an operator's answer, or the cluster's, is waited for."""
     catalog = reverse("console:operator_catalog")
     return [
         ("Releases to look at", Release.objects.filter(review=Review.PENDING).count(), f"{catalog}#pending"),
+        (
+            "Clouds over their traffic",
+            access.full_clouds_for(operator, Limited.TRAFFIC).count(),
+            f"{reverse('console:operator_clouds')}?over=traffic",
+        ),
         ("Reports", AppReport.objects.filter(closed_at__isnull=True).count(), f"{catalog}#reports"),
         (
             "Operations in progress",

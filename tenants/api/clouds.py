@@ -5,23 +5,30 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tenants import access
-from tenants.api.answers import KEY, ChangedCloudShape, CloudShape, errors
+from tenants.api.answers import KEY, ChangedCloudShape, errors
 from tenants.api.base import Endpoint, person
+from tenants.api.limit_shapes import OwnCloudShape, late_document, notice_document
 from tenants.api.shapes import cloud_document
 from tenants.models import Operation, User
 from tenants.services.closing import close_account, reopen_account
 from tenants.services.idempotency import Answer
+from tenants.services.lateness import lateness
+from tenants.services.limits import counting
 from tenants.services.quota import use_of
 
 
 class OwnCloud(Endpoint):
     area = "cloud"
 
-    @extend_schema(operation_id="cloud_retrieve", responses={200: CloudShape, **errors(404)})
+    @extend_schema(operation_id="cloud_retrieve", responses={200: OwnCloudShape, **errors(404)})
     def get(self, request: Request) -> Response:
-        """The cloud with its quota and what is used of it."""
+        """The cloud with its quota, what is used of it, `notices` of limits that come near (80, 95, 100 %), and `payment`
+        where its plan is not paid for: what follows, and when."""
         cloud = access.cloud_of(person(request))
-        return Response(cloud_document(cloud, use_of(cloud)))
+        late = lateness(cloud)
+        payment = late_document(late) if late else None
+        notices = [notice_document(notice) for notice in counting(cloud)]
+        return Response({**cloud_document(cloud, use_of(cloud)), "notices": notices, "payment": payment})
 
     @extend_schema(
         operation_id="cloud_destroy", responses={202: ChangedCloudShape, **errors(404, 409)}, parameters=[KEY]

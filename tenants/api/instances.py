@@ -29,7 +29,7 @@ from tenants.api.shapes import (
 )
 from tenants.errors import Refused
 from tenants.models import Operation, User
-from tenants.services import instances, quota, sleeping
+from tenants.services import instances, quota, sleeping, waking
 from tenants.services.idempotency import Answer
 from tenants.sizes import Size
 
@@ -159,7 +159,7 @@ class Wake(Endpoint):
         """Start it again. In a full cloud the longest idle make room for it; 422 where none of them may."""
         user = person(request)
         instance = access.instance_for(user, instance_id)
-        return self.once(request, lambda: accepted(user, sleeping.wake_now(user, instance)))
+        return self.once(request, lambda: accepted(user, waking.wake_now(user, instance)))
 
 
 class Operations(Endpoint):

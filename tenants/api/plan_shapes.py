@@ -7,7 +7,6 @@ from rest_framework import serializers
 from tenants.api.answers import Moment, Number, QuotaShape, Text, UpdateShape
 from tenants.api.shapes import quota_document
 from tenants.models import Allowance, Cloud, Override, Plan, Quota
-from tenants.models.plans import QUOTA_FIELDS
 from tenants.representation import moment
 from tenants.services.plan_changes import PlanChange, must_go_detail
 from tenants.services.plan_files import Imported, plan_entry
@@ -94,13 +93,17 @@ class MustGoShape(serializers.Serializer[Any]):
 
 
 class PlanChangeShape(serializers.Serializer[Any]):
-    """remaining: of the new quota, negative where it is too small. price_delta_minor: null if prices do not compare."""
+    """remaining: of the new quota, negative where it is too small. price_delta_minor: null if prices do not compare.
+
+    traffic_remaining_bytes: of this month's; null without limit.
+    """
 
     current = Text()
     plan = PlanTermsShape()
     allowance = AllowanceShape()
     usage = QuotaShape()
     remaining = QuotaShape()
+    traffic_remaining_bytes = Number(allow_null=True)
     price_delta_minor = Number(allow_null=True)
     fits = serializers.BooleanField()
     must_go = MustGoShape(many=True)
@@ -179,13 +182,13 @@ def cloud_plan_document(cloud: Cloud, usage: Quota) -> Document:
 
 
 def plan_change_document(change: PlanChange) -> Document:
-    after, use = change.after.quota, change.use
     return {
         "current": change.current.pk,
         "plan": plan_document(change.plan),
         "allowance": allowance_document(change.after),
-        "usage": quota_document(use),
-        "remaining": {name: getattr(after, name) - getattr(use, name) for name in QUOTA_FIELDS},
+        "usage": quota_document(change.use),
+        "remaining": quota_document(change.left),
+        "traffic_remaining_bytes": change.traffic_left,
         "price_delta_minor": change.price_delta_minor,
         "fits": change.fits,
         "must_go": must_go_detail(change),

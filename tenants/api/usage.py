@@ -4,6 +4,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from django.http import Http404
 from django.utils.dateparse import parse_datetime
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -12,11 +13,23 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tenants import access
-from tenants.api.answers import Moment, Number, Text, errors
+from tenants.api.answers import KEY, PAGE, Moment, Number, Text, errors, page_of
 from tenants.api.base import Endpoint, person
+from tenants.api.limit_shapes import (
+    CapWish,
+    LimitNoticeShape,
+    StatementBriefShape,
+    StatementShape,
+    TrafficShape,
+    notice_document,
+    statement_document,
+    traffic_document,
+)
 from tenants.errors import Refused
 from tenants.representation import moment
-from tenants.services import usage
+from tenants.services import limits, statements, usage
+from tenants.services.caps import cap_traffic
+from tenants.services.idempotency import Answer
 
 
 class UsedShape(serializers.Serializer[Any]):
@@ -44,6 +57,8 @@ class UsageShape(serializers.Serializer[Any]):
     by = Text()
     points = PointShape(many=True)
     month = PartShape(many=True)
+    traffic = TrafficShape()
+    notices = LimitNoticeShape(many=True)
 
 
 class Usage(Endpoint):
@@ -77,8 +92,65 @@ class Usage(Endpoint):
                 "by": by,
                 "points": [{"since": moment(point.since), **asdict(point.used)} for point in points],
                 "month": [_part(part) for part in usage.parts(cloud) if subject in ("", part.subject)],
+                "traffic": traffic_document(limits.standing(cloud)),
+                "notices": [notice_document(notice) for notice in limits.counting(cloud)],
             }
         )
+
+    @extend_schema(
+        operation_id="cloud_usage_change",
+        request=CapWish,
+        responses={200: TrafficShape, **errors(404, 409, 422)},
+        parameters=[KEY],
+    )
+    def patch(self, request: Request) -> Response:
+        """Whether the apps sleep once the month's traffic is used up, or before, at `cap_bytes`. What is left out stays."""
+        user, wish = person(request), self.body(request, CapWish)
+        cloud = access.cloud_of(user)
+
+        def act() -> Answer:
+            before = limits.standing(cloud)
+            is_on = wish.get("hard_cap", before.traffic.is_capped)
+            most_bytes = wish.get("cap_bytes", before.cap_bytes if is_on else None)
+            cap_traffic(user, cloud, is_on=is_on, most_bytes=most_bytes)
+            return Answer(200, traffic_document(limits.standing(cloud)))
+
+        return self.once(request, act)
+
+
+class Statements(Endpoint):
+    area = "cloud"
+
+    @extend_schema(
+        operation_id="cloud_usage_statements",
+        responses={200: page_of(StatementBriefShape), **errors(404)},
+        parameters=PAGE,
+    )
+    def get(self, request: Request) -> Response:
+        """The months in which something was used, the newest first."""
+        found = statements.months(access.cloud_of(person(request)))
+        closed = statements.closed()
+
+        def brief(since: datetime) -> dict[str, Any]:
+            return {"month": f"{since:%Y-%m}", "since": moment(since), "closed_at": moment(closed.of(since))}
+
+        return self.pages(request, found, brief)
+
+
+class OneStatement(Endpoint):
+    area = "cloud"
+
+    @extend_schema(operation_id="cloud_usage_statement", responses={200: StatementShape, **errors(404)})
+    def get(self, request: Request, month: str) -> Response:
+        """What a month took in whole units, by plan and by app. An hour after its end it is closed and stays as it is.
+
+        `month` is like 2026-11. What comes late counts where the next month begins.
+        """
+        cloud, since = access.cloud_of(person(request)), statements.month_named(month)
+        found = statements.statement(cloud, since) if since else None
+        if found is None:
+            raise Http404
+        return Response(statement_document(found))
 
 
 def _part(part: usage.Part) -> dict[str, Any]:

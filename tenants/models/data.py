@@ -29,7 +29,7 @@ class DataServer(models.Model):
     generation grows with every change of what it must know: collections, keys, instances, the quota.
     Observed: observed_generation, program (digest of what runs), state, state_reason, upstream ("address:port" or "").
     awake: whether it is wanted to run; used_at: the last request from outside of apps, or work of the provider's own.
-    retry_at: when it is tried again after it failed. told_percent: what its owner was last told about its being full.
+    retry_at: when it is tried again after it failed.
     disk_bytes: of the volume, as it was measured last; less than limit_bytes where it did not grow with the plan.
     needed_until: it is up in a cloud that is suspended or closing, for the provider alone, so that its owner may leave with
     everything; None where it is not.
@@ -50,7 +50,6 @@ class DataServer(models.Model):
     used_bytes = models.PositiveBigIntegerField(default=0)
     limit_bytes = models.PositiveBigIntegerField(default=0)
     disk_bytes = models.PositiveBigIntegerField(default=0)
-    told_percent = models.PositiveSmallIntegerField(default=0)
     measured_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -35,17 +35,50 @@ class _Usage(models.Model):
 
 
 class UsageHour(_Usage):
-    """since: the hour's beginning. Noticed in that hour, used in it or in the minute before."""
+    """since: the hour's beginning. Noticed in that hour, used in it or shortly before, at most five minutes."""
 
     pk = models.CompositePrimaryKey("cloud", "since", "subject")
     since = models.DateTimeField()
 
 
 class UsageMonth(_Usage):
-    """since: the month's first instant, UTC. Always the sum of its hours, which go sooner."""
+    """since: the month's first instant, UTC. Always the sum of its hours, which go sooner.
 
-    pk = models.CompositePrimaryKey("cloud", "since", "subject")
+    plan, plan_since: what the cloud had when it was read, and from when on, so that a month's use falls to its plans.
+    """
+
+    pk = models.CompositePrimaryKey("cloud", "since", "subject", "plan_since")
     since = models.DateTimeField()
+    plan_since = models.DateTimeField()
+    plan = models.CharField(max_length=40)
+
+
+class PlanPeriod(models.Model):
+    """From when on a cloud had which plan. A cloud that never changed has none: it has its plan since it was created."""
+
+    pk = models.CompositePrimaryKey("cloud", "began_at")
+    cloud = models.ForeignKey(Cloud, on_delete=models.CASCADE, related_name="plan_periods", db_index=False)
+    began_at = models.DateTimeField()
+    plan = models.CharField(max_length=40)
+
+
+class ClosedMonth(models.Model):
+    """Nothing is added to this month any more, nor to one before. until: its end; what comes late counts from there on."""
+
+    since = models.DateTimeField(primary_key=True)
+    until = models.DateTimeField()
+    closed_at = models.DateTimeField(auto_now_add=True)
+
+
+class StatementLine(_Usage):
+    """What a closed month's statement says, one for each row of its `UsageMonth`; never changed. title: as it was called."""
+
+    pk = models.CompositePrimaryKey("cloud", "since", "plan_since", "subject")
+    since = models.DateTimeField()
+    plan_since = models.DateTimeField()
+    plan = models.CharField(max_length=40)
+    plan_name = models.CharField(max_length=60)
+    title = models.CharField(max_length=100)
 
 
 class UsageEvent(models.TextChoices):

@@ -18,7 +18,7 @@ from apps_catalog.blueprint import spacefile_of
 from tenants import metering
 from tenants.live import announce
 from tenants.models import Action, ActionRun, Instance, RunResult, RunTrigger, UsageEvent
-from tenants.states import CloudState, InstanceState
+from tenants.states import HELD, CloudState, InstanceState
 
 KEPT_RUNS = 50  # of each action
 ANSWER_LIMIT = 2_000
@@ -26,6 +26,7 @@ ANSWER_LIMIT = 2_000
 PATIENCE = timedelta(minutes=15)
 # So long after it was sent the gate still knows what it passed on; its table keeps that for longer.
 WITNESSED = timedelta(minutes=10)
+PAUSED = "It was not done: the cloud or the app was paused."
 LOST = "The worker that ran it ended meanwhile. It is not repeated, since the app may have done it."
 _DOWN = (InstanceState.FAILED, InstanceState.STOPPED)
 _GOING = (InstanceState.REMOVING, InstanceState.REMOVED)
@@ -192,9 +193,17 @@ def _is_paused(instance: Instance) -> bool:
 
 
 def _pass_over(action: Action, run: ActionRun | None, now: datetime) -> None:
-    """Nothing is done meanwhile, and nothing made up afterwards."""
+    """Nothing is done meanwhile, and nothing made up afterwards. In a cloud that is held the first one that is left out
+    stands among the runs, with the reason; one for each time that it is held."""
+    cloud = action.instance.cloud
+    is_held = cloud.state in HELD and action.instance.state not in _GOING
+    why = f"{PAUSED} {cloud.state_reason}".rstrip() if is_held else PAUSED
+    if run is None and is_held:
+        newest = action.runs.order_by("-created_at", "-pk").first()
+        if newest is None or not newest.error.startswith(PAUSED):
+            run = _due_run(action, now)
     if run is not None:
-        _end(run, action, Outcome(RunResult.FAILED, error="It was not done: the cloud or the app was paused."), now)
+        _end(run, action, Outcome(RunResult.FAILED, error=why), now)
     if action.next_due is not None and action.next_due <= now:
         action.next_due = due_after(action.chosen_interval, action.counted_from, now)
         action.save(update_fields=["next_due"])

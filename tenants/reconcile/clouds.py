@@ -12,10 +12,10 @@ from tenants.models import Cloud, Operation, OperationKind
 from tenants.reconcile import again, closing, cluster
 from tenants.reconcile.advisory import held
 from tenants.reconcile.specs import cloud_spec
-from tenants.states import CloudState, move
+from tenants.states import HELD, CloudState, move
 
 log = logging.getLogger(__name__)
-LIVING = (CloudState.CREATING, CloudState.ACTIVE, CloudState.SUSPENDED)
+LIVING = (CloudState.CREATING, CloudState.ACTIVE, *HELD)
 # What is over when the namespace is as the row says.
 MAKING = (OperationKind.CREATE_CLOUD, OperationKind.REOPEN_CLOUD, OperationKind.CHANGE_PLAN)
 

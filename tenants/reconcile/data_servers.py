@@ -22,11 +22,11 @@ from tenants.models import Cloud, Collection, DataServer
 from tenants.reconcile import cluster, data_admin, fullness
 from tenants.reconcile.advisory import held
 from tenants.reconcile.specs import cloud_spec, data_server_spec, is_wanted
-from tenants.states import CloudState, CollectionState, DataServerState, move
+from tenants.states import HELD, CloudState, CollectionState, DataServerState, move
 
 log = logging.getLogger(__name__)
 RETRY_AFTER = timedelta(seconds=30)
-_CARED_FOR = (CloudState.ACTIVE, CloudState.SUSPENDED, CloudState.CLOSING)
+_CARED_FOR = (CloudState.ACTIVE, *HELD, CloudState.CLOSING)
 
 
 def program() -> str | None:

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from tenants import steps
 from tenants.models import Cloud, Operation, User
+from tenants.states import ArrearsState
 
 log = logging.getLogger(__name__)
 MAIL_TRIES = 5
@@ -16,7 +17,10 @@ _FAILURES = (OSError, smtplib.SMTPException)
 
 
 def announce_date(cloud: Cloud) -> None:
-    """Whoever did not ask for it learns of it here, in time. The console shows the same."""
+    """Whoever did not ask for it learns of it here, in time. The console shows the same. Who is late with paying was told
+    by dunning."""
+    if cloud.arrears.filter(state=ArrearsState.CLOSING).exists():
+        return
     owner = User.objects.get(pk=cloud.owner_id)
     text = (
         f"Your Freehold account “{owner.handle}” is being closed: your apps are stopped, and you are signed out.\n\n"
@@ -32,8 +36,9 @@ def announce_date(cloud: Cloud) -> None:
 def receipt_sent(cloud: Cloud, owner: User, operation: Operation) -> bool:
     """To the address, while it is still known. A mail server that is down delays it for a while, and then no more."""
     now = timezone.now()
+    why = "as you asked" if operation.actor_id else "because its plan was not paid for"
     text = (
-        f"Your Freehold account “{owner.handle}” was closed as you asked on {operation.created_at:%-d %B %Y}.\n\n"
+        f"Your Freehold account “{owner.handle}” was closed on {operation.created_at:%-d %B %Y}, {why}.\n\n"
         f"On {now:%-d %B %Y, %H:%M} UTC the cloud {cloud.namespace} was erased with all data in it, "
         f"{cloud.instances.count()} installed apps, your projects that nobody else has installed, your tokens and "
         "sessions, and your address. Nobody can sign up with your handle again.\n"

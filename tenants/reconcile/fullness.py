@@ -1,23 +1,20 @@
 """How much data a cloud may hold, how much it holds, and telling its owner before it is full."""
 
 import logging
-import smtplib
 from datetime import UTC, datetime
 
-from django.conf import settings
-from django.core.mail import send_mail
 from django.db.models import Q
 from django.utils import timezone
 
 from apps_catalog.blueprint import blueprint_of
 from k8s.errors import ClusterError
-from tenants.models import Cloud, Collection, DataKey, DataServer
+from tenants.models import Cloud, Collection, DataKey, DataServer, Limited
 from tenants.reconcile import data_admin
+from tenants.reconcile.alerts import Filled, tell
 from tenants.states import CollectionState, DataServerState, InstanceState
 
 log = logging.getLogger(__name__)
 MIB = 1024 * 1024
-TOLD_AT = (95, 80)  # per cent, the higher first
 AT_ONCE = 200  # servers that one round asks, those first that were not asked for longest
 
 
@@ -29,16 +26,18 @@ def limit_bytes(cloud: Cloud) -> int:
 
 
 def measure() -> None:
-    """Ask running data servers what they hold, and write to owners whose cloud fills up."""
+    """Ask running data servers what they hold, and tell owners whose cloud fills up."""
     rows = DataServer.objects.filter(state=DataServerState.RUNNING).exclude(upstream="").select_related("cloud__owner")
+    found = []
     for server in rows.order_by("measured_at")[:AT_ONCE]:
         try:
-            _measure(server)
+            found.append(_measure(server))
         except ClusterError as error:
             log.warning("data_not_measured cloud=%s why=%s", server.cloud_id, error)
+    tell(Limited.STORAGE, found)
 
 
-def _measure(server: DataServer) -> None:
+def _measure(server: DataServer) -> Filled:
     with data_admin.connected(server.cloud_id, server.upstream) as client:
         quota = data_admin.ask(client, "GET", "quota")
         found = {
@@ -56,7 +55,7 @@ def _measure(server: DataServer) -> None:
     )
     # A volume that could not grow with its plan is full before the plan is.
     most = min(limit, disk) if disk else limit
-    _tell(server, used * 100 // most if most else 0)
+    return Filled(server.cloud_id, used, most or None)
 
 
 def _note_uses(collection_id: str, keys: list[data_admin.Document]) -> None:
@@ -66,19 +65,3 @@ def _note_uses(collection_id: str, keys: list[data_admin.Document]) -> None:
             at = datetime.fromtimestamp(key["last_used"], UTC)
             older = Q(last_used_at__isnull=True) | Q(last_used_at__lt=at)
             DataKey.objects.filter(older, pk=key["id"], collection=collection_id).update(last_used_at=at)
-
-
-def _tell(server: DataServer, percent: int) -> None:
-    """Once per threshold on the way up. Marked before the mail goes out: twice would be worse than once too few."""
-    reached = next((step for step in TOLD_AT if percent >= step), 0)
-    mine = DataServer.objects.filter(pk=server.pk, told_percent=server.told_percent).update(told_percent=reached)
-    if not mine or reached <= server.told_percent:
-        return
-    text = (
-        f"The data of your apps fills {percent} % of the storage of your cloud. At 100 % nothing more can be stored; "
-        f"reading and deleting go on.\n\nSee what takes room: {settings.CONSOLE_URL}/cloud/\n"
-    )
-    try:
-        send_mail(f"Your cloud's storage is {percent} % full", text, None, [server.cloud.owner.email])
-    except (OSError, smtplib.SMTPException) as error:
-        log.warning("fullness_not_told cloud=%s error=%s", server.cloud_id, error)

@@ -10,13 +10,15 @@ from tenants.live import announce
 from tenants.models import Instance, Operation
 from tenants.reconcile import cluster
 from tenants.reconcile.specs import instance_spec
-from tenants.states import InstanceState, move
+from tenants.states import HELD, InstanceState, move
 
 
 def halt(instance: Instance) -> None:
     """No process of it may stay. Never makes a namespace: it may be on its way out."""
     if _is_over(instance):
-        _ended(instance, InstanceState.STOPPED, None)
+        cloud = instance.cloud
+        why = f"The cloud is {cloud.state}. {cloud.state_reason}" if cloud.state in HELD else ""
+        _ended(instance, InstanceState.STOPPED, None, why)
 
 
 def rest(instance: Instance, operation: Operation | None, altered: bool) -> None:
@@ -47,14 +49,14 @@ def is_still(spec: InstanceSpec, status: InstanceStatus) -> bool:
 
 
 @transaction.atomic
-def _ended(instance: Instance, state: InstanceState, operation: Operation | None) -> None:
+def _ended(instance: Instance, state: InstanceState, operation: Operation | None, why: str = "") -> None:
     row = Instance.objects.select_for_update(no_key=True).get(pk=instance.pk)
     if row.generation != instance.generation or row.wanted != instance.wanted:
         return
     if row.state == state:
-        Instance.objects.filter(pk=row.pk).update(observed_generation=row.generation)
+        Instance.objects.filter(pk=row.pk).update(observed_generation=row.generation, state_reason=why)
     else:
-        move(row, state, state_reason="", observed_generation=row.generation)
+        move(row, state, state_reason=why, observed_generation=row.generation)
     row.micros.update(phase=MicroPhase.STOPPED, upstream="", candidate="")
     steps.succeed(operation)
     feed.changed(row.pk)

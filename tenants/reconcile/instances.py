@@ -20,7 +20,7 @@ from tenants.models import Instance, Operation, OperationKind, Wanted
 from tenants.reconcile import actions, again, cluster, halting, migrations, versions
 from tenants.reconcile.advisory import held
 from tenants.reconcile.specs import cloud_spec, instance_spec
-from tenants.states import CloudState, InstanceState, move
+from tenants.states import HELD, CloudState, InstanceState, move
 
 log = logging.getLogger(__name__)
 LOG_TAIL_LIMIT = 8_000
@@ -50,7 +50,7 @@ def _reconcile(instance_id: str, altered: bool) -> bool:
             halting.rest(instance, operation, altered)
         elif instance.cloud.state == CloudState.ACTIVE:
             _run(instance, operation, altered)
-        elif instance.cloud.state in (CloudState.SUSPENDED, CloudState.CLOSING):
+        elif instance.cloud.state in (*HELD, CloudState.CLOSING):
             halting.halt(instance)
     except Temporary as error:
         _later(instance, operation, str(error), error.retry_after_s)

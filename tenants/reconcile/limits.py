@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from tenants.live import announce
 from tenants.models import Cloud, DataServer, Event, Override
+from tenants.reconcile import alerts
 
 log = logging.getLogger(__name__)
 AT_ONCE = 200
@@ -38,6 +39,8 @@ def _end(override: Override) -> None:
         return
     if override.names_quota:
         touch([cloud.pk])
+    if override.traffic_bytes is not None:
+        alerts.mark([cloud.pk])
     Event.record(cloud, before=cloud.state, after=cloud.state, reason=f"override {override.pk} ran out")
     announce(cloud.pk, cloud.pk)
     log.info("override_ended cloud=%s override=%s", cloud.pk, override.pk)

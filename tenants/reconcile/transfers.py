@@ -19,12 +19,12 @@ from tenants import steps
 from tenants.models import Cloud, Collection, DataServer, Export, Import, Operation, OperationKind
 from tenants.reconcile import data_admin
 from tenants.reconcile.advisory import held
-from tenants.states import CloudState, CollectionState, DataServerState, WorkState
+from tenants.states import HELD, CloudState, CollectionState, DataServerState, WorkState
 
 log = logging.getLogger(__name__)
 KINDS = (OperationKind.EXPORT, OperationKind.LOOK, OperationKind.IMPORT, OperationKind.WIPE)
-# Who leaves takes everything along, also out of a cloud that is suspended or closing.
-LEAVING = (CloudState.SUSPENDED, CloudState.CLOSING)
+# Who leaves takes everything along, also out of a cloud that is held or closing.
+LEAVING = (*HELD, CloudState.CLOSING)
 SHOWN = 200
 # The data server reads or writes a whole collection for one answer.
 LONG_S = 900.0

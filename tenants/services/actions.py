@@ -13,7 +13,7 @@ from tenants.errors import Conflict, Refused
 from tenants.live import announce
 from tenants.models import Action, ActionRun, Instance, RunTrigger, User
 from tenants.reconcile.actions import start_counting
-from tenants.states import CloudState, InstanceState
+from tenants.states import HELD, CloudState, InstanceState
 from tenants.tasks import enqueue_actions
 
 INTERVAL_LIMIT = 400
@@ -97,9 +97,9 @@ def run_now(actor: User, action: Action) -> ActionRun:
     locked = _locked(action)
     instance = locked.instance
     if instance.state in _GOING or instance.cloud.state != CloudState.ACTIVE:
-        raise Conflict(
-            "instance_paused", "Nothing of this app is done now: it is being removed, or its cloud is paused."
-        )
+        why = instance.cloud.state_reason if instance.cloud.state in HELD else ""
+        said = "Nothing of this app is done now: it is being removed, or its cloud is paused."
+        raise Conflict("instance_paused", f"{said} {why}".rstrip())
     if instance.state in (InstanceState.FAILED, InstanceState.STOPPED):
         raise Conflict("instance_not_running", "The app is not running; start it first.")
     if locked.runs.filter(finished_at__isnull=True).exists():

@@ -10,8 +10,10 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from tenants import feed, steps
-from tenants.models import HOLDING_COMPUTE, Collection, DataServer, Drain, Export, Instance, Operation
+from tenants.models import HOLDING_COMPUTE, Collection, DataServer, Export, Instance, Operation
 from tenants.reconcile.transfers import KINDS
+from tenants.services import leaving
+from tenants.services.drains import drop_drains
 from tenants.states import CloudState, CollectionState, DataServerState
 from tenants.tasks import enqueue_data_server
 
@@ -32,7 +34,7 @@ def rouse(cloud_id: str) -> None:
     """Its data server is needed: wanted awake from here on. However often asked, it is started once."""
     now = timezone.now()
     with transaction.atomic():
-        Drain.objects.filter(cloud_id=cloud_id, subject__startswith="dat").delete()
+        drop_drains(cloud_id=cloud_id, subject__startswith="dat")
         sleeping = DataServer.objects.filter(cloud_id=cloud_id, awake=False)
         if sleeping.update(awake=True, used_at=now, generation=F("generation") + 1):
             feed.data_changed(cloud_id)
@@ -50,7 +52,9 @@ def roused(cloud_id: str) -> DataServer | None:
         return None
     was_asleep = not server.awake or server.state == DataServerState.STOPPED
     rouse(cloud_id)
-    can_run = server.cloud.state == CloudState.ACTIVE or server.needed_until is not None
+    if server.cloud.state == CloudState.ASLEEP:  # its data goes on being read
+        leaving.keep_up(server.cloud)
+    can_run = server.cloud.state in (CloudState.ACTIVE, CloudState.ASLEEP) or server.needed_until is not None
     waits = was_asleep and can_run and not connection.in_atomic_block
     deadline = time.monotonic() + (WAIT_S if waits else 0)
     while not server.upstream and server.state != DataServerState.FAILED and time.monotonic() < deadline:

@@ -15,10 +15,11 @@ from tenants import access, feed, steps
 from tenants.addresses import alias_from, check_alias, new_host
 from tenants.errors import Conflict, Refused
 from tenants.live import announce
-from tenants.models import Cloud, Drain, Instance, InstanceMicro, Operation, OperationKind, Quota, User, Wanted
+from tenants.models import Cloud, Instance, InstanceMicro, Operation, OperationKind, Quota, User, Wanted
 from tenants.reconcile import actions, versions
 from tenants.services import data_sleep, quota
 from tenants.services.collections import give_collection, kept_collection, take_collection
+from tenants.services.drains import drop_drains
 from tenants.services.images import require_runnable
 from tenants.sizes import Size, columns, needs_of
 from tenants.states import InstanceState, move
@@ -335,7 +336,7 @@ def bring_up(actor: User | None, locked: Instance, kind: OperationKind, **change
     if locked.state == InstanceState.ASLEEP:
         cpu, memory = (changes.get(name, getattr(locked, name)) for name in ("cpu_millis", "memory_mib"))
         quota.require(locked.cloud, Quota(cpu, memory, 0, 0))
-    Drain.objects.filter(subject=locked.pk).delete()
+    drop_drains(subject=locked.pk)
     data_sleep.rouse(locked.cloud_id)
     for other in Operation.objects.filter(instance=locked, state__in=steps.OPEN):
         steps.cancel(other, "Something newer took its place.")

@@ -1,4 +1,4 @@
-"""Who leaves takes everything along: what is needed for that in a cloud that is suspended or closing."""
+"""Who leaves takes everything along: what is needed for that in a cloud that is held or closing."""
 
 from datetime import datetime, timedelta
 

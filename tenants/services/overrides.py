@@ -12,7 +12,7 @@ from tenants.errors import Conflict, Refused
 from tenants.live import announce
 from tenants.models import Cloud, Event, Override, User
 from tenants.models.plans import BOUNDS, FIGURES, NEVER
-from tenants.reconcile import limits
+from tenants.reconcile import alerts, limits
 from tenants.states import CloudState
 from tenants.tasks import enqueue_cloud
 
@@ -99,6 +99,8 @@ def _changed(actor: User | None, override: Override, what: str) -> None:
     cloud = override.cloud
     Event.record(cloud, before=cloud.state, after=cloud.state, actor=actor.pk if actor else "", reason=what)
     announce(cloud.pk, cloud.pk)
+    if override.traffic_bytes is not None:
+        alerts.mark([cloud.pk])
     if override.names_quota:  # else there is nothing that the cluster knows of
         limits.touch([cloud.pk])
         enqueue_cloud(cloud.pk)

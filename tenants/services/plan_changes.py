@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
-from tenants import steps
+from tenants import metering, steps
 from tenants.errors import Conflict, Refused
 from tenants.live import announce
 from tenants.models import (
@@ -24,10 +24,10 @@ from tenants.models import (
 )
 from tenants.models.billing import LIVE
 from tenants.models.plans import QUOTA_FIELDS, overruled
-from tenants.reconcile import limits
-from tenants.services import quota
+from tenants.reconcile import alerts, limits
+from tenants.services import caps, quota
 from tenants.services.plans import hold_plan
-from tenants.states import CloudState, InstanceState
+from tenants.states import HELD, CloudState, InstanceState
 from tenants.tasks import enqueue_cloud
 
 CHANGE_STEPS = (
@@ -35,7 +35,7 @@ CHANGE_STEPS = (
     ("plan", "Change the plan"),
     ("namespace", "Bring the new limits to your cloud"),
 )
-CHANGEABLE = (CloudState.CREATING, CloudState.ACTIVE, CloudState.SUSPENDED)
+CHANGEABLE = (CloudState.CREATING, CloudState.ACTIVE, *HELD)
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class Excess:
 class PlanChange:
     """What another plan would mean. before and after: with the overrides that count now. use: what is there now.
 
+    sent_bytes: this month's traffic, which goes on under the other plan.
     price_delta_minor: per interval of the new plan; None where prices cannot be compared (another currency, interval).
     """
 
@@ -74,11 +75,23 @@ class PlanChange:
     before: Allowance
     after: Allowance
     use: Quota
+    sent_bytes: int
     must_go: tuple[Excess, ...]
 
     @property
     def fits(self) -> bool:
         return not self.must_go
+
+    @property
+    def left(self) -> Quota:
+        """Of the new quota, negative where it is too small."""
+        return Quota(**{name: getattr(self.after.quota, name) - getattr(self.use, name) for name in QUOTA_FIELDS})
+
+    @property
+    def traffic_left(self) -> int | None:
+        """Bytes that may still be sent this month. None: without limit."""
+        most = self.after.traffic_bytes
+        return None if most is None else max(0, most - self.sent_bytes)
 
     @property
     def price_delta_minor(self) -> int | None:
@@ -111,6 +124,7 @@ def plan_change(cloud: Cloud, plan: Plan) -> PlanChange:
         before=overruled(cloud.plan.allowance, counting),
         after=after,
         use=use,
+        sent_bytes=alerts.traffic_of(cloud.pk).used_bytes,
         must_go=_must_go(cloud, use, after.quota),
     )
 
@@ -129,7 +143,7 @@ def change_own_plan(actor: User, cloud: Cloud, slug: str) -> Operation:
     if settings.STRIPE_KEY:
         if plan.price_minor:
             raise Refused("payment_needed", f"{plan.name} is paid for first: see billing/checkout/.", field="plan")
-        if BillingAccount.objects.filter(cloud=cloud, status__in=LIVE).exclude(customer="").exists():
+        if BillingAccount.customers().filter(cloud=cloud, status__in=LIVE).exists():
             raise Refused(
                 "subscription_running",
                 "You pay for a subscription: end it first (Cards and invoices). Then you come to the free plan by yourself.",
@@ -160,7 +174,10 @@ def change_plan(
         raise Refused("same_plan", "The cloud has this plan already.", field="plan")
     change = require_fit(locked, plan)
     Cloud.objects.filter(pk=locked.pk).update(plan=plan)
+    metering.begin_plan(locked, change.current.pk, plan.pk)
     limits.touch([locked.pk])
+    alerts.mark([locked.pk])
+    caps.settle(locked)
     locked.refresh_from_db(fields=["generation"])
     for other in Operation.objects.filter(cloud=locked, kind=OperationKind.CHANGE_PLAN, state__in=steps.OPEN):
         steps.cancel(other, "The plan was changed again.")

@@ -9,10 +9,11 @@ from django.db import IntegrityError, connection, models, transaction
 from django.db.models.deletion import ProtectedError
 from django.utils import timezone
 
+from tenants import currencies
 from tenants.errors import Conflict, Refused
 from tenants.models import Cloud, Event, Plan, User
 from tenants.models.plans import FIGURES
-from tenants.reconcile import limits
+from tenants.reconcile import alerts, limits
 from tenants.tasks import enqueue_cloud
 
 TERMS = ("name", "description", "price_minor", "currency", "interval", "trial_days", *FIGURES, "is_visible")
@@ -58,6 +59,8 @@ def edit_plan(actor: User | None, slug: str, terms: Mapping[str, Any]) -> Plan:
         Event.record(plan, before="offered", after="offered", actor=_id(actor), reason=_said(plan, before))
     if plan.allowance.quota != allowance.quota:
         _bring_in_line(plan)
+    if plan.traffic_bytes != allowance.traffic_bytes:
+        alerts.mark(list(Cloud.objects.filter(plan=plan).values_list("pk", flat=True)))
     return plan
 
 
@@ -97,6 +100,11 @@ def require_sound(plan: Plan) -> None:
     except ValidationError as error:
         field, sentences = next(iter(error.message_dict.items()))
         raise Refused("invalid_plan", f"{field}: {sentences[0]}", field=field) from error
+    if plan.currency not in currencies.KNOWN:
+        raise Refused("invalid_plan", "currency: There is no such currency in ISO 4217.", field="currency")
+    if plan.price_minor % currencies.step(plan.currency):
+        said = f"price_minor: In this currency it is a multiple of {currencies.step(plan.currency)}."
+        raise Refused("invalid_plan", said, field="price_minor")
     if plan.slug == settings.DEFAULT_PLAN and plan.price_minor:
         raise Refused("invalid_plan", "Newcomers get this plan: it is free.", field="price_minor")
     if plan.trial_days and not plan.price_minor:

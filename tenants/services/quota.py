@@ -1,13 +1,13 @@
 """How much of a cloud's quota is taken, and whether more fits."""
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 from django.db.models import BigIntegerField, Count, F, Q, Sum
 from django.db.models.functions import Coalesce, Greatest
 
 from tenants.errors import Conflict, QuotaExceeded
 from tenants.models import HOLDING_COMPUTE, Cloud, Quota
-from tenants.states import CloudState, InstanceState
+from tenants.states import HELD, CloudState, InstanceState
 
 MIB = 1024 * 1024
 _WORDS = {
@@ -43,7 +43,8 @@ def lock(cloud_id: str) -> Cloud:
     """
     cloud = locked(cloud_id)
     if cloud.state not in (CloudState.CREATING, CloudState.ACTIVE):
-        raise Conflict("cloud_unavailable", f"Your cloud is {cloud.get_state_display().lower()}.")
+        why = f" {cloud.state_reason}" if cloud.state in HELD else ""
+        raise Conflict("cloud_unavailable", f"Your cloud is {cloud.get_state_display().lower()}.{why}")
     return cloud
 
 
@@ -91,6 +92,22 @@ def require(cloud: Cloud, needed: Quota) -> Quota:
                 {"resource": resource, "limit": most, "used": wanted - extra, "needed": extra},
             )
     return then
+
+
+@dataclass(frozen=True)
+class Room:
+    """Whether something fits into a cloud. left: of the limit afterwards, negative where it lacks; lacking: why, or ""."""
+
+    limit: Quota
+    left: Quota
+    lacking: str
+
+
+def room(cloud: Cloud, needed: Quota) -> Room:
+    """For people, before they ask for it; only a promise under the cloud's lock."""
+    limit, then = cloud.quota, after(cloud, needed)
+    left = Quota(**{f.name: getattr(limit, f.name) - getattr(then, f.name) for f in fields(Quota)})
+    return Room(limit, left, lacking(limit, then, needed))
 
 
 def lacking(limit: Quota, then: Quota, needed: Quota) -> str:

@@ -1,21 +1,31 @@
-"""Falling asleep and waking up. A sleeping instance has no process and takes neither cpu nor memory of its cloud's quota.
+"""Falling asleep. A sleeping instance has no process and takes neither cpu nor memory of its cloud's quota.
 
 No request is lost on the way down: the gates take the instance out of their maps and say so (`tenants.models.Drain`), and it
 is stopped only when each of them has answered that nothing is open. Whoever comes meanwhile keeps it awake.
 """
 
 import logging
-from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from functools import partial
 
 from django.db import transaction
-from django.db.models import DateTimeField, DurationField, Exists, ExpressionWrapper, F, OuterRef, Q, Subquery, Value
+from django.db.models import (
+    Case,
+    DateTimeField,
+    DurationField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    IntegerField,
+    OuterRef,
+    Q,
+    Value,
+    When,
+)
 from django.db.models.functions import Coalesce, Greatest, Now
 from django.utils import timezone
 
-from tenants import feed, metering, steps
-from tenants.errors import Conflict, QuotaExceeded, Refused
+from tenants import feed, steps
+from tenants.errors import Conflict, Refused
 from tenants.live import announce
 from tenants.models import (
     Cloud,
@@ -28,59 +38,24 @@ from tenants.models import (
     Operation,
     OperationKind,
     Override,
-    Quota,
-    UsageEvent,
     User,
     Wanted,
 )
-from tenants.services import data_sleep, quota
+from tenants.services import data_sleep
+from tenants.services.drains import drop_drains, locked_drain
 from tenants.services.instances import lock, moved, require_still
 from tenants.states import CloudState, InstanceState, move
-from tenants.tasks import enqueue_drains, enqueue_instance
+from tenants.tasks import enqueue_drains
 
 log = logging.getLogger(__name__)
 
 SLEEP_STEPS = (("close", "Let open requests come to an end"), ("stop", "Stop it"))
-WAKE_STEPS = (("room", "Make room in your cloud"), ("start", "Start it"), ("address", "Open its address"))
 DRAIN_TIME = timedelta(seconds=20)
 ASKED_DRAIN_TIME = timedelta(seconds=30)
 # A gate that was silent for so long is gone for good, with all that was open through it.
 GATE_FORGOTTEN_AFTER = timedelta(minutes=3)
 AT_ONCE = 500
-# A task that came sooner would only take the processor from what has begun already.
-HINT_AFTER_S = 1.0
 LONGEST_IDLE_S = 30 * 24 * 3600
-# Nobody is put to sleep for another one a moment after a request.
-ROOM_IDLE = timedelta(seconds=3)
-
-
-def wake(
-    instance_id: str, *, actor: User | None = None, at_once: Callable[[str], object] | None = None
-) -> InstanceState:
-    """It is needed. Returns at once with the state that this led to; however many ask, it is started once.
-
-    running or updating: it serves, also where it was about to fall asleep. waking: it comes up, by this call or by another.
-    asleep: its cloud is full, and others that are idle are put to sleep for it: ask again in a moment. Any other state is
-    left alone. Raises QuotaExceeded where nobody can make room, Conflict where the cloud is not active.
-
-    at_once: begins to reconcile it and returns; called with its id after the commit that wakes it, once. A task follows
-    anyway, for the case that this process dies.
-    """
-    if cancel_drain(instance_id):
-        return InstanceState.RUNNING
-    row = Instance.objects.filter(pk=instance_id).first()
-    if row is None:
-        return InstanceState.REMOVED
-    if row.state != InstanceState.ASLEEP:
-        return InstanceState(row.state)
-    # Others may have made room by now; whoever waits here sees to it sooner than the next tick.
-    finish_drains(cloud_id=row.cloud_id)
-    with transaction.atomic():
-        cloud = quota.lock(row.cloud_id)
-        locked = lock(row)
-        if locked.state == InstanceState.ASLEEP and _has_room(cloud, locked):
-            _rise(locked, actor, at_once)
-    return InstanceState(locked.state)
 
 
 def fall_asleep(instance_id: str, *, idle_since: datetime | None = None) -> bool:
@@ -110,29 +85,9 @@ def sleep_now(actor: User, instance: Instance) -> Operation:
     if locked.state == InstanceState.ASLEEP:
         steps.succeed(operation)
         return operation
-    Drain.objects.filter(subject=locked.pk).delete()
+    drop_drains(subject=locked.pk)
     steps.start(operation, "close")
     _drain(locked, None, operation)
-    return operation
-
-
-def wake_now(actor: User, instance: Instance) -> Operation:
-    """Its owner wants it awake. Of one that serves: an operation that is over. Raises as `wake`, and Conflict else."""
-    cancel_drain(instance.pk)
-    with transaction.atomic():
-        cloud = quota.lock(instance.cloud_id)
-        locked = lock(instance)
-        require_still(locked, (InstanceState.RUNNING, InstanceState.ASLEEP, InstanceState.WAKING))
-        operation = steps.open_operation(OperationKind.WAKE, cloud, WAKE_STEPS, actor=actor, instance=locked)
-        if locked.state == InstanceState.RUNNING:
-            steps.succeed(operation)
-        elif locked.state == InstanceState.WAKING:
-            steps.finish(operation, "room")
-        elif _has_room(cloud, locked):
-            steps.finish(operation, "room")
-            _rise(locked, actor, None)
-        else:
-            steps.start(operation, "room", "Others that are idle are put to sleep.")
     return operation
 
 
@@ -144,26 +99,12 @@ def choose_sleep_after(instance: Instance, seconds: int | None) -> None:
         announce(instance.cloud_id, instance.pk)
 
 
-def go_on_waking() -> None:
-    """Those whose owners wait for room: see whether it is there."""
-    waiting = Operation.objects.filter(
-        kind=OperationKind.WAKE, state__in=steps.OPEN, instance__state=InstanceState.ASLEEP
-    )
-    for operation in waiting.select_related("instance"):
-        try:
-            if operation.instance_id and wake(operation.instance_id) == InstanceState.WAKING:
-                steps.finish(operation, "room")
-        except Refused as refusal:
-            steps.fail(operation, str(refusal))
-
-
 def cancel_drain(instance_id: str, reason: str = "It was used again.") -> bool:
     """It stays awake after all. False where it was not about to fall asleep (any more)."""
     if not Drain.objects.filter(subject=instance_id).exists():
         return False
     with transaction.atomic():
-        # Waits for whoever is just finishing it; then there is nothing left to delete.
-        drain = Drain.objects.select_for_update(of=("self",), no_key=True).filter(subject=instance_id).first()
+        drain = locked_drain(instance_id)
         if drain is None:
             return False
         _give_up(drain, reason)
@@ -208,17 +149,14 @@ def look_for_sleepers() -> int:
 
 
 def _idle() -> list[tuple[str, int]]:
-    """(id, seconds after which it sleeps) of those that were idle for longer, in one query."""
+    """(id, seconds after which it sleeps) of those that were idle for longer, the longest idle first."""
     rows = Instance.objects.filter(
         state=InstanceState.RUNNING,
         wanted=Wanted.RUNNING,
         observed_generation=F("generation"),
         cloud__state=CloudState.ACTIVE,
     )
-    overruled = Override.objects.filter(cloud=OuterRef("cloud"), sleep_after_s__isnull=False, ended_at__isnull=True)
-    overruled = overruled.filter(Q(ends_at__isnull=True) | Q(ends_at__gt=Now())).order_by("-created_at", "-id")
-    by_plan = Subquery(overruled.values("sleep_after_s")[:1])
-    after = Coalesce("sleep_after_s", by_plan, "cloud__plan__sleep_after_s", Value(0))
+    after = Coalesce("sleep_after_s", _by_plan(), Value(0), output_field=IntegerField())
     rows = rows.annotate(after=after).exclude(after=0)
     awake = Coalesce("awake_since", "created_at")
     second = Value(timedelta(seconds=1), output_field=DurationField())
@@ -231,12 +169,24 @@ def _idle() -> list[tuple[str, int]]:
     return list(rows.order_by("due").values_list("pk", "after")[:AT_ONCE])
 
 
+def _by_plan() -> Case:
+    """`by_plan_s` of a row's cloud. Overrides are few and asked for once: looked up for each row they cost most of all."""
+    counting = Override.objects.filter(sleep_after_s__isnull=False, ended_at__isnull=True)
+    counting = counting.filter(Q(ends_at__isnull=True) | Q(ends_at__gt=Now())).order_by("created_at", "id")
+    of_cloud = dict(counting.values_list("cloud", "sleep_after_s"))  # the newest is the last
+    clouds: dict[int | None, list[str]] = {}
+    for cloud_id, seconds in of_cloud.items():
+        clouds.setdefault(seconds, []).append(cloud_id)
+    cases = (When(cloud__in=those, then=Value(seconds)) for seconds, those in clouds.items())
+    return Case(*cases, default=F("cloud__plan__sleep_after_s"), output_field=IntegerField())
+
+
 def _finish(subject: str) -> bool:
     with transaction.atomic():
         # The instance first, as everybody does who changes it; then its drain, so that nobody cancels it meanwhile.
         locked = _locked(subject)
         server = DataServer.objects.select_for_update(of=("self",), no_key=True).filter(pk=subject).first()
-        drain = Drain.objects.select_for_update(of=("self",), no_key=True).filter(subject=subject).first()
+        drain = locked_drain(subject)
         if drain is None:
             return True
         answers = {answer.gate_id: answer for answer in drain.answers.all()}
@@ -246,7 +196,7 @@ def _finish(subject: str) -> bool:
         if (locked is None or not _may_sleep(locked)) and (server is None or not data_sleep.may_sleep(server)):
             _give_up(drain, "Something else is going on with it.")
         elif drain.idle_since is not None and (in_use or late):
-            _note_use(locked, server)
+            _note_use(locked, server, timezone.now() if in_use else max(used))
             _give_up(drain, "It is in use.")
         elif _is_quiet(drain, {gate for gate, answer in answers.items() if not answer.open}):
             _lie_down(drain, locked, server)
@@ -296,12 +246,11 @@ def _tell_gates(drain: Drain) -> None:
         feed.changed(drain.subject)
 
 
-def _note_use(locked: Instance | None, server: DataServer | None) -> None:
-    now = timezone.now()
+def _note_use(locked: Instance | None, server: DataServer | None, at: datetime) -> None:
     if locked is not None:
-        Instance.objects.filter(pk=locked.pk).update(last_used_at=now)
+        Instance.objects.filter(pk=locked.pk).update(last_used_at=at)
     elif server is not None:
-        DataServer.objects.filter(pk=server.pk).update(used_at=now)
+        DataServer.objects.filter(pk=server.pk).update(used_at=at)
 
 
 def _drain(locked: Instance, idle_since: datetime | None, operation: Operation | None) -> Drain:
@@ -354,71 +303,6 @@ def _may_sleep(locked: Instance) -> bool:
     )
 
 
-def _has_room(cloud: Cloud, locked: Instance) -> bool:
-    """False: others are on their way to sleep, and will have made room. Raises QuotaExceeded where that cannot be."""
-    needed = Quota(locked.cpu_millis, locked.memory_mib, 0, 0)
-    try:
-        quota.require(cloud, needed)
-    except QuotaExceeded:
-        if not _make_room(cloud, needed):
-            raise
-        return False
-    return True
-
-
-def _make_room(cloud: Cloud, needed: Quota) -> bool:
-    """Put the longest idle to sleep until it suffices. False, and nothing is begun, where even all would not suffice."""
-    use, limit = quota.use_of(cloud), cloud.quota
-    cpu = use.cpu_millis + needed.cpu_millis - limit.cpu_millis
-    memory = use.memory_mib + needed.memory_mib - limit.memory_mib
-    draining = set(Drain.objects.filter(cloud_id=cloud.pk).values_list("subject", flat=True))
-    leaving: list[Instance] = []
-    for row in _by_idleness(cloud.pk, draining):
-        if cpu <= 0 and memory <= 0:
-            break
-        cpu, memory = cpu - row.cpu_millis, memory - row.memory_mib
-        leaving.append(row)
-    if cpu > 0 or memory > 0:
-        return False
-    idle_since = timezone.now() - ROOM_IDLE
-    for row in leaving:
-        if row.pk not in draining:
-            fall_asleep(row.pk, idle_since=idle_since)
-    return True
-
-
-def _by_idleness(cloud_id: str, draining: Iterable[str]) -> list[Instance]:
-    """Those on their way to sleep first, then those that may sleep, the longest idle first."""
-    rows = Instance.objects.filter(cloud_id=cloud_id, state=InstanceState.RUNNING).select_related("cloud__plan")
-    found = [row for row in rows.prefetch_related("micros") if not never_sleeps(row)]
-    since = timezone.now() - ROOM_IDLE
-    allowed = [row for row in found if row.pk in draining or (sleep_after_s(row) and last_use(row) <= since)]
-    return sorted(allowed, key=lambda row: (row.pk not in draining, last_use(row)))
-
-
 def last_use(instance: Instance) -> datetime:
     """When it was last used, or began to be awake."""
     return max(at for at in (instance.last_used_at, instance.awake_since, instance.created_at) if at is not None)
-
-
-def _rise(locked: Instance, actor: User | None, at_once: Callable[[str], object] | None) -> None:
-    move(
-        locked,
-        InstanceState.WAKING,
-        actor=actor.pk if actor else "",
-        wanted=Wanted.RUNNING,
-        generation=locked.generation + 1,
-        awake_since=timezone.now(),
-        state_reason="",
-        log_tail="",
-    )
-    locked.micros.filter(kind="process").update(phase="pending", upstream="", candidate="")
-    if at_once is None:
-        moved(locked)  # first in the queue
-    else:
-        transaction.on_commit(partial(at_once, locked.pk), robust=True)  # before everything else that waits for it
-        feed.changed(locked.pk)
-        announce(locked.cloud_id, locked.pk)
-        enqueue_instance(locked.pk, after_s=HINT_AFTER_S)
-    data_sleep.rouse(locked.cloud_id)
-    metering.count(locked.cloud_id, locked.pk, UsageEvent.WAKE)

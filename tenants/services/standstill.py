@@ -40,4 +40,4 @@ def start_again(actor: User, cloud: Cloud) -> None:
     for row in cloud.instances.filter(wanted=Wanted.RUNNING, state=InstanceState.STOPPED):
         instances.start_again(actor, row)
     for row in cloud.instances.filter(wanted=Wanted.ASLEEP, state=InstanceState.STOPPED):
-        move(row, InstanceState.ASLEEP, actor=actor.pk)
+        move(row, InstanceState.ASLEEP, actor=actor.pk, state_reason="")

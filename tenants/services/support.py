@@ -9,48 +9,47 @@ from django.core.mail import send_mail
 from django.db import transaction
 
 from tenants.errors import Conflict, Refused
-from tenants.models import Cloud, Event, Operation, OperatorRole, User
-from tenants.services import standstill
+from tenants.models import Cloud, CloudHold, Event, HoldCause, Operation, OperatorRole, User
+from tenants.services import holds
 from tenants.services.retry import retry_operation
-from tenants.states import CloudState, move
-from tenants.tasks import enqueue_cloud
+from tenants.states import HELD, CloudState
 
 log = logging.getLogger(__name__)
 REASON_LIMIT = 500
 
 
 @transaction.atomic
-def suspend_cloud(operator: User | None, cloud: Cloud, reason: str) -> Cloud:
+def suspend_cloud(operator: User, cloud: Cloud, reason: str) -> Cloud:
     """Stop everything in it until it is restored. Its owner reads the reason, and can sign in, export and close.
 
-    operator: None for the provider itself. Raises Refused naming `reason`, Conflict for a cloud that is not active.
+    Raises Refused naming `reason`, Conflict for one that an operator suspended already, or that is not there.
     """
     reason = _reason(reason)
     row = _lock(cloud)
-    if row.state != CloudState.ACTIVE:
+    if row.state not in (CloudState.ACTIVE, *HELD) or _suspended_by_operator(row):
         raise Conflict("not_active", f"A cloud that is {row.state} cannot be suspended.")
-    if operator is not None and row.owner_id == operator.pk:
+    if row.owner_id == operator.pk:
         raise Conflict("own_cloud", "Your own cloud is not yours to suspend.")
-    standstill.stop_work(row, "The cloud is suspended.")
-    # The event that goes with the move carries the reason.
-    move(row, CloudState.SUSPENDED, actor=operator.pk if operator else "", state_reason=reason)
-    standstill.touch(row)
+    before = row.state
+    holds.hold(row, HoldCause.OPERATOR, CloudState.SUSPENDED, reason, actor=operator.pk)
+    if row.state == before:  # it was already, for another reason; a move leaves its own event
+        Event.record(row, before=before, after="held", actor=operator.pk, reason=reason)
     transaction.on_commit(lambda: _tell(row, "Your cloud is suspended", _SUSPENDED.format(reason=reason)))
     return row
 
 
 @transaction.atomic
-def restore_cloud(operator: User | None, cloud: Cloud, reason: str) -> Cloud:
-    """What ran before starts again. Raises Refused naming `reason`, Conflict for a cloud that is not suspended."""
+def restore_cloud(operator: User, cloud: Cloud, reason: str) -> Cloud:
+    """What ran before starts again, unless something else holds the cloud. What is not paid for stays held: that is
+    undone by paying. Raises Refused naming `reason`, Conflict for a cloud that no operator suspended."""
     reason = _reason(reason)
     row = _lock(cloud)
-    if row.state != CloudState.SUSPENDED:
+    if row.state not in HELD or not _suspended_by_operator(row):
         raise Conflict("not_suspended", f"A cloud that is {row.state} cannot be restored.")
-    move(row, CloudState.ACTIVE, actor=operator.pk if operator else "", state_reason="", generation=row.generation + 1)
-    Event.record(row, before="suspended", after="restored", actor=operator.pk if operator else "", reason=reason)
-    standstill.start_again(operator or row.owner, row)
-    enqueue_cloud(row.pk)
-    transaction.on_commit(lambda: _tell(row, "Your cloud is back", _RESTORED.format(console=settings.CONSOLE_URL)))
+    Event.record(row, before="suspended", after="restored", actor=operator.pk, reason=reason)
+    holds.release(row, HoldCause.OPERATOR, actor=operator.pk, reason=reason)
+    if row.state == CloudState.ACTIVE:
+        transaction.on_commit(lambda: _tell(row, "Your cloud is back", _RESTORED.format(console=settings.CONSOLE_URL)))
     return row
 
 
@@ -106,6 +105,10 @@ _RESTORED = """Your cloud is active again, and your apps start.
 def _lock(cloud: Cloud) -> Cloud:
     row: Cloud = Cloud.objects.select_related("owner").select_for_update(of=("self",), no_key=True).get(pk=cloud.pk)
     return row
+
+
+def _suspended_by_operator(cloud: Cloud) -> bool:
+    return CloudHold.objects.filter(cloud=cloud, cause=HoldCause.OPERATOR).exists()
 
 
 def _reason(text: str) -> str:

@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from tenants.errors import Refused
 from tenants.metering import KEEP_HOURS, MEASURES, month_of
-from tenants.models import Cloud, Instance, UsageCount, UsageHour, UsageMonth
+from tenants.models import BUILDS, DATA, Cloud, Instance, UsageCount, UsageHour, UsageMonth
 
+TITLES = {DATA: "Your data", BUILDS: "Builds"}  # of what is no instance
 MOST_POINTS = 750  # a month of hours
 _GB_HOUR = 1_000_000_000 * 3600
 
@@ -77,18 +78,18 @@ def series(
 def parts(cloud: Cloud, month: datetime | None = None) -> list[Part]:
     """A month's use by subject, the greatest first. month: any moment in it; default: now."""
     since = month_of(month or timezone.now())
-    rows = {row.subject: row for row in UsageMonth.objects.filter(cloud=cloud, since=since)}
+    sums = UsageMonth.objects.filter(cloud=cloud, since=since).values_list("subject").annotate(**_SUMS)
+    rows = {subject: dict(zip(MEASURES, used, strict=True)) for subject, *used in sums}
     events: dict[str, dict[str, int]] = {}
     for row in UsageCount.objects.filter(cloud=cloud, since=since):
         events.setdefault(row.subject, {})[row.what] = row.count
     subjects = rows.keys() | events.keys()
-    titles = {"data": "Your data", "builds": "Builds"}
-    titles |= dict(Instance.objects.filter(pk__in=subjects).values_list("pk", "alias"))
+    titles = {**TITLES, **dict(Instance.objects.filter(pk__in=subjects).values_list("pk", "alias"))}
     found = [
         Part(
             subject,
             titles.get(subject, subject),
-            _used({name: getattr(rows[subject], name) for name in MEASURES} if subject in rows else {}),
+            _used(rows.get(subject, {})),
             events.get(subject, {}),
         )
         for subject in subjects

@@ -2,13 +2,12 @@
 
 from django import template
 
+from tenants.amounts import in_words
+from tenants.currencies import digits
 from tenants.models import Plan
 
 register = template.Library()
-
-# Currencies whose smallest unit is not a hundredth (ISO 4217, as Stripe lists them).
-_WHOLE = set("bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split())
-_THOUSANDTHS = set("bhd jod kwd omr tnd".split())
+register.filter("bytes", in_words)
 
 
 @register.filter
@@ -20,9 +19,9 @@ def price(plan: Plan) -> str:
 @register.filter
 def money(minor: int, currency: str) -> str:
     """An amount in the currency's smallest unit, exactly: “5.00 EUR”, “500 JPY”, “-0.05 EUR”."""
-    digits = 0 if currency in _WHOLE else 3 if currency in _THOUSANDTHS else 2
-    whole, rest = divmod(abs(minor), 10**digits)
-    amount = f"{whole}.{rest:0{digits}d}" if digits else str(whole)
+    places = digits(currency)
+    whole, rest = divmod(abs(minor), 10**places)
+    amount = f"{whole}.{rest:0{places}d}" if places else str(whole)
     return f"{'-' if minor < 0 else ''}{amount} {currency.upper()}"
 
 
@@ -42,7 +41,4 @@ def traffic(size_bytes: int | None) -> str:
     """“no limit”, “100 GB a month”."""
     if size_bytes is None:
         return "no limit"
-    for size, unit in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB")):
-        if size_bytes >= size:
-            return f"{size_bytes / size:.3g} {unit} a month"
-    return f"{size_bytes} bytes a month"
+    return f"{in_words(size_bytes)} a month"

@@ -1,6 +1,5 @@
 """`/apps/<slug>/`: an app, what it takes, and the button that installs it."""
 
-from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -132,10 +131,8 @@ def _mine(user: User, app: App, needs: Quota | None) -> dict[str, Any]:
 
 
 def _room(cloud: Cloud, needs: Quota) -> dict[str, Any]:
-    """What would remain of the quota, negative where it does not suffice, and then why not in words."""
-    limit, then = cloud.quota, quota.after(cloud, needs)
-    left = Quota(**{f.name: getattr(limit, f.name) - getattr(then, f.name) for f in fields(Quota)})
-    return {"quota": limit, "left": left, "lacking": quota.lacking(limit, then, needs)}
+    room = quota.room(cloud, needs)
+    return {"quota": room.limit, "left": room.left, "lacking": room.lacking}
 
 
 def _link(address: str) -> str:

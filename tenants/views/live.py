@@ -114,7 +114,7 @@ async def cloud_events(user: User, request: HttpRequest) -> HttpResponseBase:
         open_ones = [seen["operation"]] if seen.get("operation") else seen.get("operations", [])
         operations = [operation_document(row) for row in open_ones]
         if part in ("home", "cloud"):
-            version = (instances, operations, seen["used"], seen["quota"], seen["cloud"].state)
+            version = (instances, operations, seen["used"], seen["quota"], seen["cloud"].state, seen["notices"])
             return [Sight(part, version, _shower(request, f"tenants/_{part}_live.html", seen, {}))]
         told = [("instance", document) for document in instances] + [("operation", one) for one in operations]
         return [Sight(name, document, partial(json.dumps, document)) for name, document in told]

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from tenants import access
 from tenants.errors import Refused
 from tenants.models import BillingAccount, Cloud, User
-from tenants.services import idempotency
+from tenants.services import idempotency, limits
 from tenants.services.plan_changes import change_own_plan, chosen_plan, plan_change
 from tenants.services.quota import use_of
 from tenants.views.forms import OnceForm
@@ -25,12 +25,13 @@ from tenants.views.person import person, tell
 @require_safe
 def billing(request: HttpRequest) -> HttpResponse:
     try:
-        cloud = access.cloud_of(person(request))
+        cloud = access.cloud_with_notices(person(request))
     except Http404:
         return render(request, "tenants/no_cloud.html")
     allowance = cloud.allowance
     context = {
         "cloud": cloud,
+        "notices": limits.notices(cloud),
         "allowance": allowance,
         "quota": allowance.quota,
         "used": use_of(cloud),
@@ -70,7 +71,7 @@ def change(request: HttpRequest, slug: str) -> HttpResponse:
 def _money(cloud: Cloud) -> dict[str, object]:
     """account: what is known of payments, None for who never went to pay."""
     is_on = bool(settings.STRIPE_KEY)
-    return {"billing": is_on, "account": BillingAccount.objects.filter(cloud=cloud).first() if is_on else None}
+    return {"billing": is_on, "account": BillingAccount.customers().filter(cloud=cloud).first() if is_on else None}
 
 
 def _change(user: User, cloud: Cloud, slug: str) -> idempotency.Answer:

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 from tenants import access
 from tenants.errors import Refused
 from tenants.models import Instance
-from tenants.services import sleeping
+from tenants.services import sleeping, waking
 from tenants.views.person import person, tell
 
 MINUTE, HOUR = 60, 3600
@@ -61,7 +61,7 @@ def wake(request: HttpRequest, instance_id: str) -> HttpResponse:
     user = person(request)
     row = access.instance_for(user, instance_id)
     try:
-        sleeping.wake_now(user, row)
+        waking.wake_now(user, row)
     except Refused as refusal:
         tell(request, refusal)
     return redirect("console:instance", instance_id)

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from apps_catalog.models import Revision
 from tenants import access
 from tenants.models import Cloud, Event, Instance, Operation, OperationKind, User
-from tenants.services import quota, sleeping
+from tenants.services import limits, quota, sleeping
 from tenants.services.actions import scheduled
 from tenants.states import InstanceState, RevisionState, WorkState
 
@@ -34,9 +34,10 @@ def installed(user: User) -> QuerySet[Instance]:
 
 
 def home(user: User) -> Context:
-    cloud = access.cloud_of(user)
+    cloud = access.cloud_with_notices(user)
     return {
         "cloud": cloud,
+        "notices": limits.notices(cloud),
         "instances": list(installed(user)),
         "operations": list(access.operations_of(user).filter(state__in=OPEN)[:HISTORY]),
         "used": quota.use_of(cloud),
@@ -46,10 +47,11 @@ def home(user: User) -> Context:
 
 def cloud(user: User) -> Context:
     """`operation` is what is being done, or failed last, about the cloud itself."""
-    cloud = access.cloud_of(user)
+    cloud = access.cloud_with_notices(user)
     own = access.operations_of(user).select_related(None).filter(kind__in=OF_CLOUDS).first()
     return {
         "cloud": cloud,
+        "notices": limits.notices(cloud),
         "instances": list(installed(user)),
         "operation": own if own is not None and own.state in (*OPEN, WorkState.FAILED) else None,
         "used": quota.use_of(cloud),

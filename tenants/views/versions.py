@@ -14,7 +14,8 @@ from tenants.errors import Refused
 from tenants.models import Instance
 from tenants.services.configuration import settings_of
 from tenants.services.instances import STILL, change_instance
-from tenants.services.updates import plan_update, rollback_instance, update_instance
+from tenants.services.quota import room
+from tenants.services.updates import needs_after, plan_update, rollback_instance, update_instance
 from tenants.views.forms import SettingsForm
 from tenants.views.person import person, show, tell
 
@@ -22,8 +23,10 @@ from tenants.views.person import person, show, tell
 def about_versions(row: Instance) -> dict[str, Any]:
     """What the instance's page says of updates and settings. `row` with app, release and revision."""
     settled = row.state in STILL
+    update = plan_update(row) if settled else None
     return {
-        "update": plan_update(row) if settled else None,
+        "update": update,
+        "update_room": room(row.cloud, needs_after(row, update.release.revision)[1]) if update else None,
         "can_roll_back": settled and row.previous_revision_id is not None and not row.is_builder,
         "settings": settings_of(row),
     }

@@ -18,6 +18,7 @@ from k8s.cell import Cell
 from k8s.kube.api import Api, path
 from k8s.kube.driver import KubeCluster
 from k8s.kube.watching import Watch
+from k8s.kube.whereabouts import Whereabouts
 from k8s.manifests.cloud import cloud
 from k8s.manifests.instance import instance
 from k8s.naming import Manifest
@@ -141,7 +142,7 @@ def _relisting(fleet: Fleet) -> list[Figure]:
     configuration = kubernetes.client.Configuration()
     kubernetes.config.load_kube_config(str(fleet.place.kubeconfig), client_configuration=configuration)
     typed = kubernetes.client.AppsV1Api(kubernetes.client.ApiClient(configuration))
-    watch = Watch(fleet.onlooker, CELL.installation, lambda cloud_id, instance_id: None)
+    watch = Watch(fleet.onlooker, CELL.installation, lambda cloud_id, instance_id: None, Whereabouts(()))
     ours, theirs = [], []
     for _ in range(7):
         ours.append(_cpu_s(lambda: watch._list("Deployment", True)))

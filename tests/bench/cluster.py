@@ -1,7 +1,7 @@
 """What clouds and instances cost on a real Kubernetes, against the plainest thing that does the same in the same run.
 
 Clouds by the hundred are made in a control plane of the bench's own, without a node, which is thrown away afterwards;
-installing is measured where pods run: the cluster that KUBECONFIG names, else the testbed of this machine.
+installing and waking are measured where pods run: the cluster that KUBECONFIG names, else the testbed of this machine.
 """
 
 import json
@@ -38,7 +38,9 @@ def measure() -> list[Figure]:
         with control_plane(folder / "cluster") as place:
             figures = measure_clouds(place)
         with _a_cluster_with_nodes():
-            return [*_installing(folder), *figures]
+            from tests.bench import cluster_waking  # asks which cluster it is
+
+            return [*_installing(folder), *cluster_waking.measure(), *figures]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

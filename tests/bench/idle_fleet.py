@@ -8,9 +8,9 @@ from pathlib import Path
 import psycopg
 from django.db import connection
 
-from provider.gate.drains import Sleepers
+from provider.gate.drains import USE_EVERY_S, Sleepers
 from tenants.models import Instance, Plan
-from tenants.services import sleeping
+from tenants.services import sleeping, waking
 from tests.bench.gate_rows import Fleet
 from tests.gate.running import Gate
 
@@ -34,6 +34,14 @@ class Idleness:
         self.sleepers = Sleepers(gate.proxy, "bench", "local")
         gate.stop("agent")  # its steps are taken here, and counted
 
+    def use(self, number: int, requests: int = 1) -> None:
+        """So many were asked for something a moment ago, the last of `requests`."""
+        words = f"data.conn_rate 2 data.http_req_cnt {requests} data.bytes_out_cnt {1000 * requests}"
+        for first in range(0, number, AT_ONCE):
+            some = self.ids[first : min(first + AT_ONCE, number)]
+            self.gate.proxy._command(";".join(f"set table per_instance key {key} {words}" for key in some))
+        self.unused()
+
     def read(self) -> None:
         """Nothing is new."""
         self.sleepers.noted = dict.fromkeys(self.ids, time.time() + 60)
@@ -55,17 +63,17 @@ class Idleness:
 
     def finish(self) -> None:
         sleeping.finish_drains()
-        sleeping.go_on_waking()
+        waking.go_on_waking()
 
     def _tell(self) -> None:
-        self.sleepers.told_at = float("-inf")
+        self.sleepers.told_at = time.monotonic() - USE_EVERY_S - 1
         self.sleepers.tell_use(self.database)
 
-    def cpu_s(self, step: Callable[[], None]) -> float:
-        """Of this process, the proxy and PostgreSQL, for one step."""
+    def cpu_s(self, step: Callable[[], None], before: Callable[[], None] | None = None) -> float:
+        """Of this process, the proxy and PostgreSQL, for one step. before: done each time, and not counted."""
         spent = 0.0
         for _ in range(TIMES):
-            self.unused()
+            (before or self.unused)()
             others = self._others()  # found anew: PostgreSQL starts processes as it likes
             began, own_began = sum(map(_used, others)), time.process_time()
             step()

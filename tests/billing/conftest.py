@@ -1,5 +1,6 @@
 """A local Stripe, people with clouds, and a plan that costs something."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from tenants.models import BillingAccount, Cloud, User
 from tests.api.client import Program
 from tests.offers import offer
 from tests.stripe_double.server import KEY, Double, running
-from tests.stripe_double.state import Object
+from tests.stripe_double.state import Object, signature_of
 from tests.tenants.conftest import cluster, place, races  # noqa: F401 - fixtures
 from tests.worlds import MemoryCluster, active_person
 
@@ -70,6 +71,11 @@ def deliver(double: Double, event: Object, *, secret: str = SECRET, age_s: int =
     """As Stripe would: POST it, signed."""
     body, signature = double.stripe.sign({**event, **change}, secret, age_s=age_s)
     return post(body, signature)
+
+
+def signed(body: bytes) -> tuple[bytes, str]:
+    """Any body with the signature that it would have, were it Stripe's."""
+    return body, signature_of(body, SECRET, int(time.time()))
 
 
 def post(body: bytes, signature: str | None) -> Any:

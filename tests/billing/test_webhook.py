@@ -10,7 +10,7 @@ from pytest_django.fixtures import Settings
 
 from provider.billing import settling, tasks
 from tenants.models import BillingAccount, PaymentEvent
-from tests.billing.conftest import SECRET, WEBHOOK, Payer, deliver, post
+from tests.billing.conftest import SECRET, WEBHOOK, Payer, deliver, post, signed
 from tests.stripe_double.state import Object
 
 pytestmark = pytest.mark.django_db
@@ -99,6 +99,10 @@ def test_an_older_secret_counts_while_it_is_named(payer: Payer, event: Object, s
         {"id": "evt_\u0000"},
         {"type": 5},
         {"created": "now"},
+        {"created": 10**30},
+        {"created": None},
+        {"livemode": "false"},
+        {"livemode": None},
         {"data": {}},
         {"data": None},
         {"data": {"object": {"customer": 5}}},
@@ -107,6 +111,37 @@ def test_an_older_secret_counts_while_it_is_named(payer: Payer, event: Object, s
 def test_what_is_signed_but_no_event_is_refused(payer: Payer, event: Object, change: dict[str, Any]) -> None:
     assert deliver(payer.double, event, **change).status_code == 400
     assert unheard(payer)
+
+
+def test_one_of_another_version_and_of_an_unknown_kind_counts_since_only_whose_it_is_is_read(
+    payer: Payer, event: Object
+) -> None:
+    """Stripe sends in the endpoint's version, whichever that is; we ask in our own, and the double answers no other."""
+    bare = {"data": {"object": {"object": "thing", "customer": {"id": payer.account.customer}}}}
+    assert deliver(payer.double, event, api_version="2017-08-15", type="thing.happened", **bare).json()["new"]
+    tasks.settle()
+    assert payer.cloud.plan_id == "small"
+
+
+def test_deep_and_strange_bodies_are_refused_though_they_are_signed(payer: Payer) -> None:
+    for text in (
+        "[" * 100_000,
+        "[]",
+        "null",
+        '"event"',
+        "{",
+        "",
+        '{"object": "event"}',
+        '{"object": "event", "id": NaN}',
+    ):
+        assert post(*signed(text.encode())).status_code == 400
+    assert not PaymentEvent.objects.exists()
+
+
+def test_a_huge_body_is_refused_before_it_is_read_as_json(payer: Payer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json, "loads", lambda *_: pytest.fail("it was read"))
+    body, signature = signed(b'{"object": "event", "x": "' + b"x" * 1024 * 1024 + b'"}')
+    assert post(body, signature).status_code == 413
 
 
 def test_events_about_nobody_we_know_are_written_down_and_no_more(payer: Payer, event: Object) -> None:

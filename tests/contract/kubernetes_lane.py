@@ -26,7 +26,7 @@ from k8s.kube.api import Api, path
 from k8s.kube.driver import KubeCluster
 from k8s.testbed import images as images_of_the_node
 from k8s.testbed import node, runtime_images
-from k8s.testbed.place import here
+from k8s.testbed.place import POD_RANGE, here
 from tests.contract.identities import Identities
 from tests.contract.lanes import fetched, packed, put, until, zipped
 
@@ -45,7 +45,8 @@ class KubernetesLane:
         self.store, self.key = folder / "store", secrets.token_bytes(32)
         port = _free_port()
         host = os.environ.get("FREEHOLD_TEST_BUNDLE_HOST", BRIDGE_ADDRESS)
-        self.cell = Cell(str(uuid.uuid4()), images(), f"http://{host}:{port}", port_ranges=False, request_percent=5)
+        bundles = f"http://{host}:{port}"
+        self.cell = Cell(str(uuid.uuid4()), images(), bundles, pods=(POD_RANGE,), port_ranges=False, request_percent=5)
         self.identities = Identities(self.admin, folder, self.cell.installation[:8])
         self.kubeconfig = self.identities.kubeconfig("worker")
         self.results = ResultsClient(f"http://127.0.0.1:{port}", self.key)

@@ -4,11 +4,13 @@ import gzip
 import http.client
 import io
 import json
+import socket
 import tarfile
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -17,7 +19,9 @@ from k8s.bundles.client import ResultsClient
 from k8s.bundles.server import BundleServer
 from k8s.bundles.tokens import Bearer, Kind
 from k8s.errors import NotFound
+from k8s.runtimes.launcher.fetch import Source
 from k8s.specs import BuildMicro, BuildSpec
+from tests.contract.lanes import until
 
 KEY = b"k" * 32
 MANIFEST = json.dumps({"micros": [{"name": "site", "kind": "static", "engine": "static", "root": "site/app"}]})
@@ -29,11 +33,15 @@ class Wanted:
 
     def __init__(self) -> None:
         self.artifact = ""
+        self.told: list[tuple[str, ...]] = []
         micros = (BuildMicro("site", "static", "site"),)
         self.spec = BuildSpec("c1", "cloud-c1", "j1", "sha256:" + "5" * 64, micros, output_limit_mib=1)
 
     def wants(self, cloud_id: str, instance_id: str, digest: str) -> bool:
         return (cloud_id, instance_id, digest) == ("c1", "i1", self.artifact)
+
+    def comes_up(self, *told: str) -> None:
+        self.told.append(told)
 
     def build(self, cloud_id: str, job_id: str) -> BuildSpec:
         if (cloud_id, job_id) != ("c1", "j1"):
@@ -49,10 +57,17 @@ def server(tmp_path: Path) -> Iterator[BundleServer]:
         server.shutdown()
 
 
-def ask(server: BundleServer, method: str, path: str, token: str = "", body: bytes | None = None) -> tuple[int, bytes]:
+def ask(
+    server: BundleServer,
+    method: str,
+    path: str,
+    token: str = "",
+    body: bytes | None = None,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[int, bytes]:
     link = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
     try:
-        link.request(method, path, body, {"Authorization": f"Bearer {token}"})
+        link.request(method, path, body, {"Authorization": f"Bearer {token}", **headers})
         answer = link.getresponse()
         return answer.status, answer.read()
     finally:
@@ -89,6 +104,21 @@ def test_an_instance_gets_what_it_wants_and_nothing_else(server: BundleServer) -
     assert ask(server, "GET", f"/artifacts/{wanted}", token) == (200, b"mine")
     assert ask(server, "GET", f"/artifacts/{other}", token)[0] == 404
     assert ask(server, "GET", "/artifacts/../../etc/passwd", token)[0] == 404
+
+
+def test_where_a_pod_comes_from_is_told_when_it_is_its_own_address(server: BundleServer) -> None:
+    """Behind an address that was translated on the way there is somebody else."""
+    server.wishes.artifact = wanted = kept(server, b"mine")  # type: ignore[attr-defined]
+    where, wishes = f"http://127.0.0.1:{server.server_port}", server.wishes
+    with Source(where, tokens.issue(KEY, INSTANCE), wanted).request(f"/artifacts/{wanted}") as answer:
+        assert answer.read() == b"mine"
+    until(lambda: wishes.told == [("c1", "i1", socket.gethostname(), "127.0.0.1")], 10)  # type: ignore[attr-defined]
+    for address in ("10.0.0.9", "127.0.0.2", ""):
+        headers = {"X-Freehold-Pod": "i-i1-x", "X-Freehold-Address": address}
+        assert ask(server, "GET", f"/artifacts/{wanted}", tokens.issue(KEY, INSTANCE), headers=headers)[0] == 200
+    mine = {"X-Freehold-Pod": "i-i1-x", "X-Freehold-Address": "127.0.0.1"}
+    assert ask(server, "GET", f"/artifacts/{wanted}", tokens.issue(KEY, BUILD), headers=mine)[0] == 404
+    assert len(wishes.told) == 1  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("bearer", [Bearer(Kind.INSTANCE, "c1", "i2"), Bearer(Kind.INSTANCE, "c2", "i1"), BUILD])

@@ -7,6 +7,7 @@ import pytest
 
 from k8s import naming
 from k8s.kube import observe
+from k8s.kube.whereabouts import Whereabouts
 from k8s.specs import MicroPhase
 
 Object = dict[str, Any]
@@ -30,6 +31,7 @@ def deployment(restart: int, **status: int) -> Object:
 
 def pod(restart: int, status: Object, **metadata: str) -> Object:
     about = {
+        "name": f"pod-{restart}",
         "labels": {naming.MICRO: "0"},
         "annotations": {naming.RESTART: str(restart)},
         "creationTimestamp": f"2026-01-01T00:00:0{restart}Z",
@@ -62,6 +64,23 @@ def test_waking_does_not_wait_for_the_pod_that_goes_to_sleep() -> None:
 def test_an_answer_about_an_older_spec_is_no_answer() -> None:
     status = observe.micro_status("main", deployment(1, observedGeneration=1), [pod(1, RUNNING)], None)
     assert status.phase is MicroPhase.STARTING
+
+
+def test_where_a_pod_will_listen_is_known_before_its_kubelet_says_so() -> None:
+    told = Whereabouts(["10.244.0.0/16"])
+    none = deployment(1, availableReplicas=0)
+    for pod_name, address in (("pod-1", "10.244.0.9"), ("pod-0", "10.244.0.8")):
+        told.note(pod_name, address)
+
+    def candidate(*pods: Object) -> str | None:
+        return observe.micro_status("main", none, pods, None, told.of).candidate
+
+    assert candidate(pod(1, {"phase": "Pending"}), pod(0, RUNNING, **GOING)) == "10.244.0.9:8080"
+    assert candidate(pod(1, {**RUNNING, "podIP": "10.244.0.7"})) == "10.244.0.7:8080"  # who knows better
+    told.note("pod-1", "192.0.2.1")  # no pod's address
+    told.forget("pod-1")
+    assert candidate(pod(1, {"phase": "Pending"})) is None
+    assert Whereabouts([]).may_be("10.244.0.9") is False
 
 
 def test_an_evicted_pod_does_not_keep_an_instance_from_being_stopped() -> None:

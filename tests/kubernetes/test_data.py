@@ -198,15 +198,23 @@ def test_data_survives_a_deleted_data_server_pod(freehold: ClusterStack, shell: 
     shell.put("lasting", {"key": "k", "n": 2})
 
 
+def scale(freehold: ClusterStack, instance_id: str) -> tuple[int, int]:
+    """Replicas of its Deployment, and how often what is wanted of it has changed."""
+    (deployment,) = freehold.api.items(path("Deployment"), f"freehold/instance={instance_id}")
+    return deployment["spec"]["replicas"], deployment["metadata"]["generation"]
+
+
 def test_app_and_data_server_sleep_and_wake_together(freehold: ClusterStack, shell: Shell) -> None:
-    """The pods go; twenty visitors at once bring one of each back, and all are answered."""
+    """The pods go; a hundred visitors at once bring one of each back, by one change of scale, and all are answered."""
     owner, instance = shell.owner, shell.instance
     shell.put("dreams", {"key": "k", "n": 1})
     sleeping.put_to_sleep(owner, instance)
     until(lambda: not pods(freehold, owner, instance["id"]), 60, "no pod of the app")
     until(lambda: not servers(freehold, owner), 90, "no pod of the data server")
-    answers = sleeping.visit_at_once(owner, instance)
-    assert answers[1::2] == ["posted\n"] * 10
+    before = scale(freehold, instance["id"])
+    answers = sleeping.visit_at_once(owner, instance, 100)
+    assert answers[1::2] == ["posted\n"] * 50
+    assert scale(freehold, instance["id"]) == (1, before[1] + 1)
     assert len(pods(freehold, owner, instance["id"])) == 1
     assert shell.ask("dreams/items/k") == [200, {"key": "k", "n": 1}]
     assert len(servers(freehold, owner)) == 1

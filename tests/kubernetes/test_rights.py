@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from k8s import naming
 from k8s.cluster import Cluster
 from k8s.errors import NotFound, Permanent
 from k8s.kube.api import Api, path
@@ -49,6 +50,7 @@ def live_whole_life(lane: KubernetesLane, driver: KubeCluster) -> None:
     assert list(driver.logs(both.cloud_id, both.instance_id))
     assert driver.usage(tenant.cloud_id).memory_bytes > 0
     assert both.instance_id in {sample.owner for sample in driver.samples()}
+    driver.comes_up(both.cloud_id, both.instance_id, f"{naming.micro_name(both.instance_id, 'front')}-x", "10.244.9.9")
     changes = driver.watch(3)
     assert next(changes).cloud_id == tenant.cloud_id
     driver.apply_instance(replace(both, generation=2, micros=both.micros[:1]))
@@ -100,6 +102,13 @@ def test_the_bundle_server_only_looks(lane: KubernetesLane, tenant: Tenant) -> N
     api, bundles = as_account(lane, "bundles")
     assert not bundles.wants(spec.cloud_id, spec.instance_id, spec.artifact)  # no pod asks for it
     assert bundles.build(build.cloud_id, build.job_id).source == build.source
+    pod = f"{naming.micro_name(spec.instance_id, 'main')}-x"
+    for _ in range(2):  # a container that starts again in the same pod
+        bundles.comes_up(spec.cloud_id, spec.instance_id, pod, "10.244.9.9")
+    bundles.comes_up(spec.cloud_id, spec.instance_id, pod.replace(spec.instance_id, "another"), "10.244.9.9")
+    bundles.comes_up(spec.cloud_id, spec.instance_id, f"{pod}y", "192.0.2.1")
+    told = lane.api.items(path("Event", spec.namespace), naming.INSTANCE)
+    assert [found["metadata"]["name"] for found in told] == [pod]
     assert api.used == granted("freehold-bundles")
     with pytest.raises(Permanent, match="forbidden"):
         bundles.delete_cloud(spec.cloud_id)

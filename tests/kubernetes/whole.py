@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from k8s.kube.api import Api, path
-from k8s.testbed.place import here
+from k8s.testbed.place import POD_RANGE, here
 from tests.contract.identities import Identities
 from tests.contract.kubernetes_lane import BRIDGE_ADDRESS, images
 from tests.journey.stack import Stack, until
@@ -33,6 +33,8 @@ class ClusterStack(Stack):
         self._images = images()
         self.late_image = f"docker.io/freehold/late:{secrets.token_hex(4)}"
         query = {f"image.{name}": image for name, image in self._images.items()}
+        if ON_TESTBED:
+            query["pods"] = POD_RANGE
         query |= {"image.node": self.late_image, "port_ranges": "false", "request_percent": "5"}
         lists: dict[str, object] = {f"build.{name}": value for name, value in (build_env or {}).items()}
         if build_env:

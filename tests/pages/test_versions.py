@@ -8,6 +8,7 @@ from apps_catalog.models import App, Release, Revision
 from tenants.models import Instance
 from tenants.services import publish
 from tenants.services.listing import show
+from tenants.services.overrides import grant_override
 from tests.pages.conftest import MANIFEST, SPACEFILE, Person, install, release_app
 
 PUBLIC = {**SPACEFILE["micros"][0], "public_routes": ["/share/*"]}  # type: ignore[index,dict-item]
@@ -46,10 +47,25 @@ def test_an_update_is_shown_with_its_notes_and_comes_with_a_click(ada: Person, n
     shown = page(ada, path)
     assert "Version 2.0.0 is there" in shown and "<strong>faster</strong>" in shown
     assert "<script>alert" not in shown and "e/x.png" not in shown
+    assert "With it the app takes 512 MiB of memory, 0.2 CPU and 500 MiB of storage." in shown.replace("\n", " ")
+    assert "Then 19.5 GiB of memory" in shown and "it costs nothing more" in shown
     assert ada.browser.post(f"{path}update/", {"release": release.pk}).status_code == 302
     copy.refresh_from_db()
     assert (copy.release_id, copy.state) == (release.pk, "updating")
     assert "is there" not in page(ada, path)
+
+
+def test_an_update_that_does_not_fit_says_so_before_the_click(ada: Person, notes: Release) -> None:
+    copy = install(ada, notes, "mine")
+    release = newer(notes.app)
+    [main], [built] = SPACEFILE["micros"], MANIFEST["micros"]  # type: ignore[misc]
+    micros = [main, {**main, "name": "api", "primary": False}]
+    manifest = {"micros": [built, {**built, "name": "api", "root": "api/app"}]}
+    Revision.objects.filter(pk=release.revision_id).update(spacefile={"v": 0, "micros": micros}, manifest=manifest)
+    grant_override(None, ada.cloud, {"memory_mib": 600}, reason="r")
+    shown = page(ada, f"/instances/{copy.pk}/")
+    assert "It does not fit." in shown and "512 of 600 MiB are taken, 512 more needed" in shown
+    assert "costs nothing more" not in shown and re.search(r'type="submit" disabled>.{0,400}Update', shown, re.S)
 
 
 def test_what_an_update_newly_demands_must_be_ticked(ada: Person, notes: Release) -> None:

@@ -1,5 +1,7 @@
 """Every page for nobody, its owner, a stranger and an operator."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django.db import OperationalError
 from django.test import Client
@@ -8,6 +10,8 @@ from django.utils import timezone
 
 from apps_catalog.models import Release, Revision
 from provider.pages.urls import urlpatterns
+from tenants import metering
+from tenants.metering import Reading
 from tenants.models import Action, AppKey, Collection, DataKey, Import, InstanceMicro, Share
 from tests.pages.conftest import SPACEFILE, Person, install, operation_of
 
@@ -49,6 +53,9 @@ EXPECTED: dict[str, tuple[int | None, int, int, int]] = {
     "operation_retry": (None, 405, 405, 405),
     "cloud": (None, 200, 200, 200),
     "usage": (None, 200, 200, 200),
+    "traffic_cap": (None, 405, 405, 405),
+    "statement": (None, 200, 404, 404),
+    "statement_file": (None, 200, 404, 404),
     "billing": (None, 200, 200, 200),
     "plan_change": (None, 200, 200, 200),
     "checkout": (None, 405, 405, 405),
@@ -133,6 +140,7 @@ def addresses(ada: Person, notes: Release) -> dict[str, str]:
     share = Share.objects.create(instance=instance, email="guest@example.net", mailed_at=timezone.now())
     now = timezone.now()
     Action.objects.create(instance=instance, key="tidy", micro="main", default_interval="1 day", counted_from=now)
+    metering.record([Reading("pod", instance.pk, cpu_us=1)], datetime(2026, 1, 10, tzinfo=UTC))
     AppKey.objects.create(pk=key.pk, instance=instance, name="k", prefix="x", sha256="b" * 64)
     return {
         "collection_id": collection.pk,
@@ -155,6 +163,7 @@ def addresses(ada: Person, notes: Release) -> dict[str, str]:
         "token_id": "toknone",
         "name": "20200101-000000-1.log:0",
         "path": "architecture.md",
+        "month": "2026-01",
         "number": "1",
     }
 

@@ -10,11 +10,12 @@ _PAGE = {"limit": "int", "starting_after": "str", "ending_before": "str"}
 CALLS: dict[str, Spec] = {
     "POST customers": {"email": "str", "name": "str", "metadata": "map"},
     "DELETE customers/*": {},
-    "POST products": {"name!": "str", "metadata": "map"},
+    "POST products": {"name!": "str", "tax_code": "str", "metadata": "map"},
     "POST prices": {
         "product!": "str",
         "unit_amount": "int",
         "currency!": "str",
+        "tax_behavior": "str",
         "recurring": {"interval!": "str", "interval_count": "int"},
         "metadata": "map",
     },
@@ -25,6 +26,8 @@ CALLS: dict[str, Spec] = {
         "line_items": [{"price": "str", "quantity": "int"}],
         "subscription_data": {"metadata": "map", "trial_period_days": "int"},
         "automatic_tax": {"enabled!": "bool"},
+        "tax_id_collection": {"enabled!": "bool"},
+        "billing_address_collection": "str",
         "customer_update": {"address": "str", "name": "str"},
         "success_url": "str",
         "cancel_url": "str",

@@ -1,26 +1,31 @@
 """What Stripe knows, what it does when it is called, and what people do at its pages."""
 
+import calendar
 import copy
 import hashlib
 import hmac
 import itertools
 import json
 import time
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.stripe_double.params import Refusal
 
 Object = dict[str, Any]
 DAY_S = 24 * 3600
-PERIOD_S = {"month": 30 * DAY_S, "year": 365 * DAY_S}
+PERIOD_S = {"month": 30 * DAY_S, "year": 365 * DAY_S}  # of which a share is what proration counts
+MONTHS = {"month": 1, "year": 12}
 OVER = ("canceled", "incomplete_expired")
 
 
 class Stripe:
-    """live: the mode of everything in it. offset_s: how far its clock is ahead."""
+    """live: the mode of everything in it. clock: epoch seconds. offset_s: how far it is ahead of that."""
 
     def __init__(self, *, live: bool = False) -> None:
         self.live = live
+        self.clock: Callable[[], float] = time.time
         self.offset_s = 0
         self.objects: dict[str, Object] = {}
         self.events: list[Object] = []
@@ -36,7 +41,7 @@ class Stripe:
             if subscription["status"] not in OVER:
                 self.end(subscription["id"])
         row["deleted"] = True
-        self._tell("customer.deleted", row)
+        self.tell("customer.deleted", row)
         return {"id": customer, "object": "customer", "deleted": True}
 
     def create_product(self, sent: Object) -> Object:
@@ -56,6 +61,7 @@ class Stripe:
             raise Refusal(400, "A subscription needs mode, line_items and success_url.")
         for line in sent["line_items"]:
             self._get(line["price"], "price", param="line_items[0][price]")
+        _require_kept(sent)
         row = self._new("cs", "checkout.session", {"status": "open", "payment_status": "unpaid", **sent})
         row["url"] = f"https://checkout.invalid/{row['id']}"
         return row
@@ -86,7 +92,7 @@ class Stripe:
                 self._prorate(row, before, item["price"])
         if "cancel_at_period_end" in sent:
             row["cancel_at_period_end"] = sent["cancel_at_period_end"]
-        self._tell("customer.subscription.updated", row)
+        self.tell("customer.subscription.updated", row)
         return row
 
     def page(self, kind: str, sent: Object) -> Object:
@@ -113,7 +119,7 @@ class Stripe:
         trial_days = row.get("subscription_data", {}).get("trial_period_days", 0)
         price = self._get(row["line_items"][0]["price"], "price")
         now = self.now()
-        until = now + (trial_days * DAY_S or PERIOD_S[price["recurring"]["interval"]])
+        until = now + trial_days * DAY_S if trial_days else later(now, price["recurring"]["interval"])
         item = {"object": "subscription_item", "price": price, "quantity": 1, "current_period_end": until}
         subscription = self._new(
             "sub",
@@ -128,41 +134,39 @@ class Stripe:
             },
             told="customer.subscription.created",
         )
-        self._invoice(subscription, 0 if trial_days else price["unit_amount"], paid=True)
+        self.invoice(subscription, 0 if trial_days else price["unit_amount"], paid=True)
         row |= {"status": "complete", "payment_status": "paid", "subscription": subscription["id"]}
-        self._tell("checkout.session.completed", row)
+        self.tell("checkout.session.completed", row)
         return subscription
 
     def fail_payment(self, subscription: str) -> None:
         """The next invoice is not paid."""
         row = self._get(subscription, "subscription")
-        self._invoice(row, row["items"]["data"][0]["price"]["unit_amount"], paid=False)
+        self.invoice(row, row["items"]["data"][0]["price"]["unit_amount"], paid=False)
         row["status"] = "past_due"
-        self._tell("customer.subscription.updated", row)
+        self.tell("customer.subscription.updated", row)
 
     def pay_late(self, subscription: str) -> None:
         row = self._get(subscription, "subscription")
-        self._invoice(row, row["items"]["data"][0]["price"]["unit_amount"], paid=True)
+        self.invoice(row, row["items"]["data"][0]["price"]["unit_amount"], paid=True)
         row["status"] = "active"
-        self._tell("customer.subscription.updated", row)
+        self.tell("customer.subscription.updated", row)
 
     def end(self, subscription: str) -> Object:
         row = self._get(subscription, "subscription")
         if row["status"] in OVER:
             raise Refusal(404, f"No such subscription: '{subscription}'", code="resource_missing", param="id")
         row["status"], row["ended_at"] = "canceled", self.now()
-        self._tell("customer.subscription.deleted", row)
+        self.tell("customer.subscription.deleted", row)
         return row
 
     def now(self) -> int:
-        return int(time.time()) + self.offset_s
+        return int(self.clock()) + self.offset_s
 
     def sign(self, event: Object, secret: str, *, age_s: int = 0) -> tuple[bytes, str]:
         """(body, Stripe-Signature) of a delivery."""
-        body = json.dumps(event, indent=2)
-        at = int(time.time()) - age_s
-        digest = hmac.new(secret.encode(), f"{at}.{body}".encode(), hashlib.sha256).hexdigest()
-        return body.encode(), f"t={at},v1={digest},v0=ignored"
+        body = json.dumps(event, indent=2).encode()
+        return body, signature_of(body, secret, int(time.time()) - age_s)
 
     # --- how it keeps things ----------------------------------------------------------------------------------------
     def _new(self, prefix: str, kind: str, fields: Object, told: str = "") -> Object:
@@ -175,7 +179,7 @@ class Stripe:
         row |= copy.deepcopy(fields)
         self.objects[row["id"]] = row
         if told:
-            self._tell(told, row)
+            self.tell(told, row)
         return row
 
     def _get(self, row_id: str, kind: str, param: str = "id") -> Object:
@@ -190,7 +194,11 @@ class Stripe:
     def _of(self, kind: str, customer: str) -> list[Object]:
         return [row for row in self.objects.values() if row["object"] == kind and row.get("customer") == customer]
 
-    def _invoice(self, subscription: Object, total: int, *, paid: bool) -> None:
+    def invoice(self, subscription: Object, total: int, *, paid: bool) -> None:
+        """What the customer was owed is set against it, and what it leaves over is owed."""
+        customer = self.objects[subscription["customer"]]
+        left = total + customer.get("balance", 0)
+        due, customer["balance"] = max(0, left), min(0, left)
         price = subscription["items"]["data"][0]["price"]
         row = self._new(
             "in",
@@ -201,19 +209,23 @@ class Stripe:
                 "status": "paid" if paid else "open",
                 "currency": price["currency"],
                 "total": total,
-                "amount_paid": total if paid else 0,
+                "amount_due": due,
+                "amount_paid": due if paid else 0,
                 "hosted_invoice_url": "https://invoice.invalid/",
             },
         )
         subscription["latest_invoice"] = row["id"]
-        self._tell("invoice.paid" if paid else "invoice.payment_failed", row)
+        self.tell("invoice.paid" if paid else "invoice.payment_failed", row)
 
     def _prorate(self, subscription: Object, before: Object, after: Object) -> None:
+        if subscription["status"] == "trialing":
+            return  # nothing is paid that could be set against anything
         left_s = subscription["items"]["data"][0]["current_period_end"] - self.now()
         share = left_s / PERIOD_S[after["recurring"]["interval"]]
-        subscription["pending_prorations"] = round((after["unit_amount"] - before["unit_amount"]) * share)
+        more = round((after["unit_amount"] - before["unit_amount"]) * share)
+        subscription["pending_prorations"] = subscription.get("pending_prorations", 0) + more
 
-    def _tell(self, kind: str, about: Object) -> None:
+    def tell(self, kind: str, about: Object) -> None:
         event = {
             "id": f"evt_{next(self._numbers):06d}",
             "object": "event",
@@ -226,6 +238,28 @@ class Stripe:
             "request": {"id": None, "idempotency_key": None},
         }
         self.events.append(event)
+
+
+def signature_of(body: bytes, secret: str, at: int) -> str:
+    digest = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={at},v1={digest},v0=ignored"
+
+
+def _require_kept(sent: Object) -> None:
+    """Taxes go by what is known of the customer, so what is entered at Checkout must be kept with it."""
+    kept = sent.get("customer_update", {})
+    if sent.get("automatic_tax", {}).get("enabled") and kept.get("address") != "auto":
+        raise Refusal(400, "Automatic tax calculation requires a valid address.", code="customer_tax_location_invalid")
+    if sent.get("tax_id_collection", {}).get("enabled") and kept.get("name") != "auto":
+        raise Refusal(400, "Tax ID collection requires updating business name.", param="customer_update[name]")
+
+
+def later(moment: int, interval: str, number: int = 1) -> int:
+    """The same day of a later month, or its last one."""
+    at = datetime.fromtimestamp(moment, UTC)
+    years, month = divmod(at.month - 1 + MONTHS[interval] * number, 12)
+    last = calendar.monthrange(at.year + years, month + 1)[1]
+    return int(at.replace(year=at.year + years, month=month + 1, day=min(at.day, last)).timestamp())
 
 
 def _matches(row: Object, sent: Object) -> bool:

@@ -15,7 +15,7 @@ from tenants.models import Action, ActionRun, Cloud, Instance, RunResult, RunTri
 from tenants.reconcile import actions
 from tenants.reconcile.advisory import held
 from tenants.reconcile.dispatch import AT_ONCE_OF_ONE_CLOUD, Dispatcher
-from tenants.services import sleeping
+from tenants.services import waking
 from tenants.states import CloudState, InstanceState
 from tests.journey.stack import until
 from tests.tenants.actions import TIDY, Listener, Reached, action_of, due_now, installed, listening, nobody, work
@@ -303,7 +303,7 @@ def test_a_sleeping_app_is_brought_up_by_its_schedule_and_does_it_then(cluster: 
     _, instance = installed(cluster)
     action, clock, _ = due_now(instance)
     Instance.objects.filter(pk=instance.pk).update(state=InstanceState.ASLEEP, wanted=Wanted.ASLEEP)
-    dispatcher, app.word = Dispatcher(sleeping.wake, clock), "absent"
+    dispatcher, app.word = Dispatcher(waking.wake, clock), "absent"
     work(dispatcher)
     assert Instance.objects.get(pk=instance.pk).state == InstanceState.WAKING
     settle()
@@ -326,21 +326,27 @@ def test_a_sleeping_app_that_finds_no_room_says_so(cluster: MemoryCluster, app: 
     assert (run.result, run.error, app.reached) == ("failed", "Your cloud is full.", [])
 
 
-@pytest.mark.parametrize("state", [CloudState.SUSPENDED, CloudState.CLOSING])
+@pytest.mark.parametrize("state", [CloudState.ASLEEP, CloudState.SUSPENDED, CloudState.CLOSING])
 def test_a_paused_cloud_does_nothing_and_makes_nothing_up(
     cluster: MemoryCluster, app: Listener, state: CloudState
 ) -> None:
     _, instance = installed(cluster)
     action, clock, dispatcher = due_now(instance)
-    Cloud.objects.filter(pk=instance.cloud_id).update(state=state)
-    first, clock.now = clock.now, clock.now + timedelta(hours=1)
-    work(dispatcher)
-    assert (app.reached, action.runs.count()) == ([], 0)
-    assert actions.due(clock.now, 10) == [], "it is not looked at again until its next time"
+    Cloud.objects.filter(pk=instance.cloud_id).update(state=state, state_reason="It is used up.")
+    first = clock.now
+    for minutes in (60, 65, 70):
+        clock.now = first + timedelta(minutes=minutes)
+        work(dispatcher)
+        assert app.reached == []
+        assert actions.due(clock.now, 10) == [], "it is not looked at again until its next time"
+    left_out = "It was not done: the cloud or the app was paused. It is used up."
+    said = [] if state == CloudState.CLOSING else [("failed", left_out)]
+    assert [(run.result, run.error) for run in action.runs.all()] == said, "why, and that once"
     Cloud.objects.filter(pk=instance.cloud_id).update(state=CloudState.ACTIVE)
-    clock.now = first + timedelta(hours=1, minutes=5)
+    clock.now = first + timedelta(hours=1, minutes=15)
     work(dispatcher)
-    assert [run.due_at for run in action.runs.all()] == [clock.now]
+    assert [run.due_at for run in action.runs.filter(sent_at__isnull=False)] == [clock.now]
+    assert action.runs.count() == len(said) + 1
 
 
 def test_one_cloud_takes_not_all_the_places(cluster: MemoryCluster, app: Listener) -> None:

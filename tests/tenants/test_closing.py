@@ -30,6 +30,7 @@ from tenants.services import accounts, publish, sessions
 from tenants.services.closing import close_account, reopen_account
 from tenants.services.instances import install_app
 from tenants.services.retry import retry_operation
+from tenants.services.support import suspend_cloud
 from tenants.services.tokens import issue_token
 from tenants.states import CloudState, InstanceState, RevisionState, WorkState
 from tests.worlds import PASSWORD, MemoryCluster, active_person, cloud_of, new_person, released, settle, uploaded
@@ -184,11 +185,13 @@ def test_kept_before_anything_had_stopped_it_runs_on(cluster: MemoryCluster, own
     assert (instance.state, cluster.specs[instance.pk].replicas) == (InstanceState.RUNNING, 1)
 
 
-def test_a_suspended_cloud_is_not_freed_by_closing_and_keeping_it(owner: User) -> None:
-    Cloud.objects.filter(owner=owner).update(state=CloudState.SUSPENDED)
+def test_a_suspended_cloud_is_not_freed_by_closing_and_keeping_it(cluster: MemoryCluster, owner: User) -> None:
+    suspend_cloud(active_person(cluster), cloud_of(owner), "Spam")
+    settle()
     close_account(owner)
     reopen_account(owner)
-    assert cloud_of(owner).state == CloudState.SUSPENDED
+    cloud = cloud_of(owner)
+    assert (cloud.state, cloud.state_reason) == (CloudState.SUSPENDED, "Spam")
 
 
 def test_it_cannot_be_kept_once_the_date_has_come(cluster: MemoryCluster, owner: User) -> None:

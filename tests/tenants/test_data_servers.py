@@ -14,9 +14,9 @@ from pytest_django.fixtures import Settings
 from k8s.specs import MicroPhase
 from tenants.errors import Conflict, Refused
 from tenants.models import Collection, DataServer, Drain, DrainAnswer, Gate, User
-from tenants.reconcile import data_servers, fullness
+from tenants.reconcile import alert_mails, data_servers, fullness
 from tenants.reconcile.specs import data_server_spec, derived_key
-from tenants.services import collections, contents, data_sleep, sleeping, transfers
+from tenants.services import collections, contents, data_sleep, sleeping, transfers, waking
 from tenants.services.clouds import set_quota
 from tenants.services.instances import install_app, remove_instance, restart_instance
 from tenants.services.quota import use_of
@@ -197,8 +197,11 @@ def test_the_quota_is_the_servers_limit_and_its_owner_is_told_before(owner: User
         assert put(owner, mine, text, key=f"k{number}", words="x" * 300_000).status_code == 207
     fullness.measure()
     fullness.measure()
-    assert [message.to for message in mail.outbox] == [[owner.email]]
-    assert server_of(owner).told_percent == 80
+    [due] = alert_mails.due()
+    alert_mails.send(due)
+    assert [(message.to, message.subject) for message in mail.outbox] == [
+        ([owner.email], "Your cloud's storage is 85 % full")
+    ]
     refused = put(owner, mine, text, key="more", words="x" * 300_000)
     assert refused.status_code == 507, refused.text
     assert use_of(cloud_of(owner)).storage_mib == 1
@@ -270,7 +273,7 @@ def test_it_sleeps_when_nothing_of_the_cloud_is_awake_and_wakes_with_the_first_t
     cluster.kill(server.pk)
     settle()
     assert server_of(owner).state == DataServerState.STOPPED
-    sleeping.wake(instance.pk)
+    waking.wake(instance.pk)
     settle()
     server = server_of(owner)
     assert (server.state, cluster.specs[server.pk].replicas) == (DataServerState.RUNNING, 1)

@@ -4,12 +4,13 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from tenants.errors import Conflict
-from tenants.models import Cloud, Collection, DataServer, Export, Operation, User
+from tenants.models import Cloud, Collection, DataServer, Export, HoldCause, Operation, User
 from tenants.reconcile import closing, data_servers
-from tenants.services import collections, contents, files, items, leaving, uploads
+from tenants.services import collections, contents, files, holds, items, leaving, quota, uploads
 from tenants.services import transfers as services
 from tenants.services.closing import close_account, reopen_account
 from tenants.states import CloudState, DataServerState, WorkState, move
@@ -41,6 +42,24 @@ def close(owner: User) -> None:
     close_account(owner)
     settle()
     assert DataServer.objects.get().state == DataServerState.STOPPED
+
+
+def test_in_a_cloud_that_is_asleep_its_data_is_read_and_nothing_is_changed(owner: User, mine: Collection) -> None:
+    with transaction.atomic():
+        holds.hold(quota.locked(owner.cloud.pk), HoldCause.PAYMENT, CloudState.ASLEEP, "It is not paid for.")
+    settle()
+    assert DataServer.objects.get().state == DataServerState.STOPPED
+    there = Collection.objects.select_related("cloud").get(pk=mine.pk)
+    with pytest.raises(contents.Away):
+        items.get(there, "letters", "k1")  # a page says so, and looks again
+    settle()
+    assert items.get(there, "letters", "k1")["n"] == 1
+    with pytest.raises(Conflict, match="asleep"):
+        items.delete(there, "letters", "k1")
+    with transaction.atomic():
+        holds.release(quota.locked(owner.cloud.pk), HoldCause.PAYMENT)
+    settle()
+    items.delete(Collection.objects.select_related("cloud").get(pk=mine.pk), "letters", "k1")
 
 
 @pytest.mark.parametrize("leave", [suspend, close])

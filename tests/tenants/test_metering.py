@@ -1,6 +1,7 @@
 """Whatever happens to those who count and to those who read, usage is what was used."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -173,12 +174,76 @@ def test_a_round_reads_every_process_and_what_data_servers_store(
         return [Sample(instance.pk, "pod", cpu_us, memory), Sample(server.pk, "data", cpu_us, memory)]
 
     monkeypatch.setattr(cluster, "samples", samples)
-    measuring.sample()
+    measuring.Sampler().sample()
     MeterReading.objects.update(at=F("at") - MINUTE)
-    measuring.sample()
+    measuring.Sampler().sample()
     assert sums(UsageMonth, instance)["cpu_us"] == 9
     stored = UsageMonth.objects.get(cloud=instance.cloud, subject="data")
     assert (stored.cpu_us, round(stored.storage_byte_s, -3)) == (9, 60_000)
+
+
+@dataclass
+class Watched:
+    """What processes stand at, minute by minute, for a sampler whose clock goes as the test says."""
+
+    cluster: MemoryCluster
+    monkeypatch: pytest.MonkeyPatch
+    sampler: measuring.Sampler = field(default_factory=measuring.Sampler)
+    minutes: int = 0
+
+    def minute(self, *samples: Sample) -> int:
+        """A minute later; how many rows were written."""
+        self.minutes += 1
+        now = LATE + self.minutes * MINUTE
+        self.monkeypatch.setattr(measuring.timezone, "now", lambda: now)
+        self.monkeypatch.setattr(self.cluster, "samples", lambda: list(samples))
+        written: list[Reading] = []
+        record = metering.record
+
+        def counting(readings: Iterable[Reading], at: datetime | None = None) -> None:
+            given = list(readings)
+            written.extend(given)
+            record(given, at)
+
+        self.monkeypatch.setattr(measuring.metering, "record", counting)
+        self.sampler.sample()
+        self.monkeypatch.setattr(measuring.metering, "record", record)
+        return len(written)
+
+
+@pytest.fixture
+def watched(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    return Watched(cluster, monkeypatch)
+
+
+def test_what_hardly_changes_is_written_seldom_and_counted_whole(instance: Instance, watched: Watched) -> None:
+    written = [
+        watched.minute(Sample(instance.pk, "pod", cpu_us=minute * 1000, memory_bytes=100)) for minute in range(8)
+    ]
+    assert 0 < sum(written[1:]) < 4
+    watched.minute()  # it is gone, and what it took until it was last seen is known
+    found = sums(UsageMonth, instance)
+    assert (found["cpu_us"], found["memory_byte_s"]) == (7000, 100 * 7 * 60)
+
+
+def test_what_is_at_work_is_written_each_minute(instance: Instance, watched: Watched) -> None:
+    assert [watched.minute(Sample(instance.pk, "pod", minute * 500_000, 100)) for minute in range(5)] == [1] * 5
+
+
+def test_memory_that_jumps_counts_from_when_it_was_seen(instance: Instance, watched: Watched) -> None:
+    for memory in (100, 100, 100, 900):
+        watched.minute(Sample(instance.pk, "pod", 5, memory))
+    assert sums(UsageMonth, instance)["memory_byte_s"] == (100 * 2 + 900) * 60
+
+
+def test_a_sampler_that_begins_anew_neither_loses_nor_doubles(instance: Instance, watched: Watched) -> None:
+    for minute in range(3):
+        watched.minute(Sample(instance.pk, "pod", 10 + minute, 100))
+    watched.sampler = measuring.Sampler()
+    watched.minute(Sample(instance.pk, "pod", 20, 100))
+    watched.minute(Sample(instance.pk, "pod", 1, 100))  # the process began anew
+    found = sums(UsageMonth, instance)
+    assert (found["cpu_us"], found["memory_byte_s"]) == (21, 100 * 4 * 60)
 
 
 def test_rounds_go_on_after_a_cluster_that_did_not_answer(

@@ -6,6 +6,8 @@ import pytest
 
 from tenants.errors import Conflict, Refused
 from tenants.models import Cloud, DataServer, Event, Plan
+from tenants.models.plans import BOUNDS
+from tenants.reconcile import alerts
 from tenants.services import plan_files
 from tenants.services.plan_changes import change_plan
 from tenants.services.plans import archive_plan, create_plan, delete_plan, edit_plan
@@ -37,6 +39,7 @@ WRONG = [
     ("price_minor", 4.99),
     ("currency", "EUR"),
     ("currency", "euro"),
+    ("currency", "zzz"),
     ("interval", "week"),
     ("trial_days", 366),
     ("trial_days", 14),  # of a plan without a price
@@ -62,6 +65,40 @@ def test_terms_that_cannot_be_are_refused_with_the_field(field: str, value: Any)
         assert (refusal.value.code, refusal.value.field) == ("invalid_plan", field)
     assert not Plan.objects.filter(pk="other").exists()
     assert getattr(Plan.objects.get(pk="small"), field) == getattr(Plan(slug="small", **TERMS), field)
+
+
+@pytest.mark.parametrize(
+    ("currency", "fits", "does_not"), [("kwd", 5120, 5124), ("tnd", 10, 1), ("isk", 500, 501), ("ugx", 100, 50)]
+)
+def test_a_price_that_no_card_can_be_charged_is_refused(currency: str, fits: int, does_not: int) -> None:
+    offer(price_minor=fits, currency=currency)
+    for attempt in (
+        lambda: create_plan(None, "other", {**TERMS, "price_minor": does_not, "currency": currency}),
+        lambda: edit_plan(None, "small", {"price_minor": does_not}),
+        lambda: plan_files.import_plans(
+            None, {"freehold_plans": 1, "plans": [{"slug": "small", "price_minor": does_not}]}
+        ),
+    ):
+        with pytest.raises(Refused) as refusal:
+            attempt()
+        assert str(refusal.value.field).endswith("price_minor")
+    assert Plan.objects.get(pk="small").price_minor == fits
+    for whole in ("jpy", "krw", "xof"):
+        edit_plan(None, "small", {"price_minor": does_not, "currency": whole})
+
+
+@pytest.mark.parametrize(
+    "field", ["cpu_millis", "memory_mib", "storage_mib", "instances", "traffic_bytes", "price_minor"]
+)
+def test_a_plan_at_either_end_of_its_bounds_can_be_had_and_counted(cluster: MemoryCluster, field: str) -> None:
+    user = active_person(cluster)
+    for number, value in enumerate(BOUNDS[field]):
+        plan = create_plan(None, f"end-{number}", {**TERMS, field: value})
+        change_plan(user, user.cloud, plan.pk)
+        settle()
+        user.cloud.refresh_from_db()
+        assert (getattr(user.cloud.plan, field), user.cloud.observed_generation) == (value, user.cloud.generation)
+        alerts.look()
 
 
 @pytest.mark.parametrize("slug", ["", "Upper", "a b", "a--b", "-a", "ü", "a" * 41, "a_b", "a/b", "a\x00"])

@@ -14,7 +14,7 @@ from k8s.specs import MicroPhase
 from tenants.errors import Conflict, QuotaExceeded
 from tenants.models import Drain, DrainAnswer, Event, Gate, Instance, Operation, Override, Plan, User, Wanted
 from tenants.reconcile import instances as reconciler
-from tenants.services import sleeping
+from tenants.services import sleeping, waking
 from tenants.services.closing import close_account, reopen_account
 from tenants.services.clouds import set_quota
 from tenants.services.instances import change_instance, install_app, remove_instance, restart_instance
@@ -152,7 +152,7 @@ def test_whoever_comes_meanwhile_keeps_it_awake(cluster: MemoryCluster) -> None:
     instance = running(cluster)
     sleeping.fall_asleep(instance.pk)
     answer(instance)
-    assert sleeping.wake(instance.pk) == InstanceState.RUNNING
+    assert waking.wake(instance.pk) == InstanceState.RUNNING
     assert sleeping.finish_drains() == 0
     row = again(instance)
     assert (row.state, row.generation) == (InstanceState.RUNNING, instance.generation)
@@ -160,13 +160,13 @@ def test_whoever_comes_meanwhile_keeps_it_awake(cluster: MemoryCluster) -> None:
 
 def test_waking_starts_it_again_with_all_it_had(cluster: MemoryCluster) -> None:
     instance = asleep(cluster)
-    assert sleeping.wake(instance.pk) == InstanceState.WAKING
-    assert sleeping.wake(instance.pk) == InstanceState.WAKING
+    assert waking.wake(instance.pk) == InstanceState.WAKING
+    assert waking.wake(instance.pk) == InstanceState.WAKING
     settle()
     row = again(instance)
     assert (row.state, cluster.specs[row.pk].replicas) == (InstanceState.RUNNING, 1)
     assert row.micros.get().upstream
-    assert sleeping.wake(instance.pk) == InstanceState.RUNNING
+    assert waking.wake(instance.pk) == InstanceState.RUNNING
     assert Event.objects.filter(subject=row.pk, after=InstanceState.WAKING).count() == 1
 
 
@@ -180,7 +180,7 @@ def test_fifty_at_once_wake_it_once(races: None, cluster: MemoryCluster) -> None
 
     def wake(_: int) -> str:
         try:
-            return sleeping.wake(instance.pk)
+            return waking.wake(instance.pk)
         finally:
             connection.close()
 
@@ -200,7 +200,7 @@ def test_sleep_and_use_at_once_end_in_one_or_the_other(races: None, cluster: Mem
     def do(act: int) -> InstanceState | None:
         try:
             if act:
-                return sleeping.wake(instance.pk)
+                return waking.wake(instance.pk)
             sleeping.finish_drains()
             return None
         finally:
@@ -234,7 +234,7 @@ def test_a_worker_killed_around_either_scaling_leaves_what_would_have_been(
         row = again(instance)
         assert (row.state, cluster.specs[row.pk].replicas) == (state, replicas)
         assert row.observed_generation == row.generation
-        sleeping.wake(instance.pk)
+        waking.wake(instance.pk)
     assert Event.objects.filter(subject=instance.pk, after=InstanceState.ASLEEP).count() == 1
 
 
@@ -252,7 +252,7 @@ def test_a_cluster_that_refuses_to_stop_it_is_asked_again(cluster: MemoryCluster
 def test_a_wake_that_fails_says_why(cluster: MemoryCluster) -> None:
     instance = asleep(cluster)
     cluster.phase = MicroPhase.FAILED
-    sleeping.wake(instance.pk)
+    waking.wake(instance.pk)
     settle()
     row = again(instance)
     assert (row.state, row.state_reason) == (InstanceState.FAILED, "It does not listen on its port.")
@@ -261,7 +261,7 @@ def test_a_wake_that_fails_says_why(cluster: MemoryCluster) -> None:
 
 def test_a_wake_that_the_cluster_does_not_take_ends_in_a_reason_too(cluster: MemoryCluster) -> None:
     instance = asleep(cluster)
-    sleeping.wake(instance.pk)
+    waking.wake(instance.pk)
     Instance.objects.filter(pk=instance.pk).update(awake_since=timezone.now() - timedelta(minutes=10))
     cluster.break_before["apply_instance"] = [Temporary("the cluster is away")]
     reconciler.reconcile(instance.pk)
@@ -305,7 +305,7 @@ def test_an_operator_may_overrule_what_the_plan_says_and_the_owner_has_the_last_
 def test_one_that_was_just_woken_is_not_idle_though_nobody_came_yet(cluster: MemoryCluster) -> None:
     instance = asleep(cluster)
     idle(instance)
-    sleeping.wake(instance.pk)
+    waking.wake(instance.pk)
     settle()
     assert sleeping.look_for_sleepers() == 0
 
@@ -330,11 +330,11 @@ def test_its_owner_puts_it_to_sleep_and_wakes_it(cluster: MemoryCluster) -> None
     operation.refresh_from_db()
     assert (operation.state, again(instance).state) == (WorkState.SUCCEEDED, InstanceState.ASLEEP)
     assert sleeping.sleep_now(owner, instance).state == WorkState.SUCCEEDED
-    waking = sleeping.wake_now(owner, instance)
+    woken = waking.wake_now(owner, instance)
     settle()
-    waking.refresh_from_db()
-    assert (waking.state, again(instance).state) == (WorkState.SUCCEEDED, InstanceState.RUNNING)
-    assert sleeping.wake_now(owner, instance).state == WorkState.SUCCEEDED
+    woken.refresh_from_db()
+    assert (woken.state, again(instance).state) == (WorkState.SUCCEEDED, InstanceState.RUNNING)
+    assert waking.wake_now(owner, instance).state == WorkState.SUCCEEDED
 
 
 def test_what_stays_open_keeps_it_awake_and_its_owner_reads_why(cluster: MemoryCluster) -> None:
@@ -362,11 +362,11 @@ def full(cluster: MemoryCluster) -> tuple[User, Instance, Instance]:
 def test_in_a_full_cloud_the_longest_idle_makes_room(cluster: MemoryCluster) -> None:
     owner, sleeper, other = full(cluster)
     idle(other)
-    assert sleeping.wake(sleeper.pk) == InstanceState.ASLEEP
-    assert sleeping.wake(sleeper.pk) == InstanceState.ASLEEP
+    assert waking.wake(sleeper.pk) == InstanceState.ASLEEP
+    assert waking.wake(sleeper.pk) == InstanceState.ASLEEP
     assert Drain.objects.get().subject == other.pk
     answer(other)
-    assert sleeping.wake(sleeper.pk) == InstanceState.WAKING
+    assert waking.wake(sleeper.pk) == InstanceState.WAKING
     settle()
     assert (again(other).state, again(sleeper).state) == (InstanceState.ASLEEP, InstanceState.RUNNING)
     assert use_of(cloud_of(owner)).cpu_millis == sleeper.cpu_millis
@@ -381,7 +381,7 @@ def test_who_may_not_sleep_or_is_in_use_makes_no_room(cluster: MemoryCluster, wh
     else:
         Instance.objects.filter(pk=other.pk).update(last_used_at=timezone.now())
     with pytest.raises(QuotaExceeded):
-        sleeping.wake(sleeper.pk)
+        waking.wake(sleeper.pk)
     with pytest.raises(QuotaExceeded):
         restart_instance(owner, sleeper)
     assert not Drain.objects.exists() and again(sleeper).state == InstanceState.ASLEEP
@@ -390,11 +390,11 @@ def test_who_may_not_sleep_or_is_in_use_makes_no_room(cluster: MemoryCluster, wh
 def test_an_owner_who_wakes_in_a_full_cloud_sees_it_wait_for_room(cluster: MemoryCluster) -> None:
     owner, sleeper, other = full(cluster)
     idle(other)
-    operation = sleeping.wake_now(owner, sleeper)
+    operation = waking.wake_now(owner, sleeper)
     settle()
     assert operation.steps.get(name="room").state == WorkState.RUNNING
     answer(other)
-    sleeping.go_on_waking()
+    waking.go_on_waking()
     settle()
     operation = Operation.objects.get(pk=operation.pk)
     assert (operation.state, again(sleeper).state) == (WorkState.SUCCEEDED, InstanceState.RUNNING)
@@ -423,9 +423,9 @@ def test_what_slept_when_an_account_was_closed_sleeps_when_it_is_kept_after_all(
     settle()
     assert again(instance).state == InstanceState.STOPPED
     with pytest.raises(Conflict):
-        sleeping.wake_now(owner, instance)
+        waking.wake_now(owner, instance)
     reopen_account(owner)
     settle()
     row = again(instance)
     assert (row.state, cluster.specs[row.pk].replicas) == (InstanceState.ASLEEP, 0)
-    assert sleeping.wake(row.pk) == InstanceState.WAKING
+    assert waking.wake(row.pk) == InstanceState.WAKING

@@ -3,12 +3,14 @@
 import hashlib
 import http.client
 import os
+import socket
 import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+from urllib.parse import urlsplit
 
 from k8s.errors import ClusterError
 from k8s.local import artifacts
@@ -33,7 +35,7 @@ class Source:
         return cls(*(os.environ[f"FREEHOLD_BUNDLE_{name}"] for name in ("URL", "TOKEN", "DIGEST")))
 
     def request(self, path: str, method: str = "GET", data: IO[bytes] | None = None, size: int = 0) -> IO[bytes]:
-        headers = {"Authorization": f"Bearer {self.token}"}
+        headers = {"Authorization": f"Bearer {self.token}", **_whereabouts(self.url)}
         if data is not None:
             headers |= {"Content-Length": str(size), "Content-Type": "application/gzip"}
         request = urllib.request.Request(f"{self.url}{path}", data, headers, method=method)  # noqa: S310 - ours
@@ -41,6 +43,18 @@ class Source:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         answer: IO[bytes] = opener.open(request, timeout=_TIMEOUT_S)
         return answer
+
+
+def _whereabouts(url: str) -> dict[str, str]:
+    """Who asks and from where, as seen from here: so the server knows whether somebody translates addresses on the way."""
+    there = urlsplit(url)
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(there.hostname, there.port or 80, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.connect(address)  # sends nothing
+            return {"X-Freehold-Pod": socket.gethostname(), "X-Freehold-Address": str(probe.getsockname()[0])}
+    except OSError:
+        return {}
 
 
 def unpacked(source: Source, into: Path) -> Path:
