@@ -33,10 +33,11 @@ bench:
 	@.ci/bootstrap dev browser bench
 	@exec $(PYTHON) -m tests.bench $(ARGS)
 
-# The pictures in docs/, taken on the way through the main job.
+# The pictures in docs/, taken on the way through the main job, and over a provider of some weeks.
 screenshots:
 	@.ci/bootstrap dev browser
-	@FREEHOLD_SCREENSHOTS=docs/screenshots exec $(PYTHON) -m pytest -q tests/journey/test_browser.py -k three_apps
+	@FREEHOLD_SCREENSHOTS=docs/screenshots exec $(PYTHON) -m pytest -q tests/journey/test_browser.py \
+	  tests/pages/test_operator_in_chromium.py -k "three_apps or every_page_of_the_desk"
 
 lock:
 	@.ci/bootstrap dev

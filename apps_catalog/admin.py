@@ -1,4 +1,4 @@
-"""Django's admin for the catalog. Developers change it by releasing; operators look, and take an app off the list."""
+"""Django's admin for the catalog, to look at: developers change it by releasing, operators on their own pages."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -33,17 +33,12 @@ class ReadOnly(Kept):
 
 
 @admin.register(App)
-class AppAdmin(Kept):
-    """Only `listed` may be changed: without it an app is installed by those who know its address, and found by nobody."""
-
+class AppAdmin(ReadOnly):
     list_display = ("slug", "name", "developer", "listed", "installs", "released_at")
     list_filter = ("listed",)
     list_select_related = ("developer",)
     search_fields = ("slug", "name", "title", "developer__handle")
     ordering = ("-created_at",)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: App | None = None) -> list[str]:
-        return [field.name for field in App._meta.fields if field.name != "listed"]
 
 
 @admin.register(Revision)

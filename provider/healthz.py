@@ -14,6 +14,8 @@ from django.conf import settings
 from django.http import FileResponse, Http404, HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
+from provider import queues
+
 TIMEOUT_S = 0.8
 REMEMBER_S = 1.0  # anybody may ask: however often, the parts are asked once a second
 _askers = ThreadPoolExecutor(max_workers=3, thread_name_prefix="healthz")
@@ -37,16 +39,28 @@ def _redis() -> dict[str, Component]:
 
 
 def _processes() -> dict[str, Component]:
-    """What the supervisor of `manage.py up` says of every process. Where there is none (a cluster), nothing."""
+    """What the supervisor of `manage.py up` says of every process. Where there is none (a cluster), what Redis knows of
+    those that work in the background."""
     path: Path = settings.FREEHOLD_RUN / "up.sock"
     if not path.exists():
-        return {}
+        return _pulses()
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(TIMEOUT_S)
         connection.connect(str(path))
         with connection.makefile("rb") as answer:
             found: dict[str, Component] = json.loads(answer.read())
     return found
+
+
+def _pulses() -> dict[str, Component]:
+    """A worker that runs, and takes nothing from its queue, falls silent too."""
+    found = queues.asked()
+    said = {name: "" if name not in found.silent else _silence(age) for name, age in found.ages.items()}
+    return {name: {"state": "failing" if words else "ok", "detail": words} for name, words in said.items()}
+
+
+def _silence(age_s: float) -> str:
+    return "no heartbeat" if age_s == float("inf") else f"last heartbeat {age_s:.0f} s ago"
 
 
 def components() -> dict[str, Component]:

@@ -11,17 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
-import redis
-from django.conf import settings
 from django.db import Error, close_old_connections, connection
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
+from provider import queues
+
 PATH = "/metrics"
 REMEMBER_S = 10.0  # however many ask, rows are counted this often
-_QUEUE = "celery"  # where Celery puts tasks that name no queue
-PULSES = ("worker", "beat", "observer")
 registry = CollectorRegistry()
 ProcessCollector(registry=registry)
 DECISIONS = Counter(
@@ -182,18 +180,12 @@ def _of_redis() -> Iterator[Metric]:
     pulses = GaugeMetricFamily(
         "freehold_pulse_age_seconds", "Since a process last proved that it works.", labels=["process"]
     )
-    up, waiting = 1, 0
-    try:
-        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1) as client:
-            for process in PULSES:
-                told = client.get(f"freehold:pulse:{process}")
-                pulses.add_metric([process], max(0.0, time.time() - float(told)) if told else float("inf"))
-            waiting = client.llen(_QUEUE)
-    except redis.RedisError:
-        up = 0
+    found = queues.asked()
+    for process, age in found.ages.items():
+        pulses.add_metric([process], age)
     yield pulses
-    yield GaugeMetricFamily("freehold_redis_up", "Whether Redis answers.", value=up)
-    yield GaugeMetricFamily("freehold_queue_length", "Tasks that no worker has taken yet.", value=waiting)
+    yield GaugeMetricFamily("freehold_redis_up", "Whether Redis answers.", value=int(found.is_up))
+    yield GaugeMetricFamily("freehold_queue_length", "Tasks that no worker has taken yet.", value=found.waiting)
 
 
 @cache

@@ -207,6 +207,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "tenants.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "actions": {"task": "tenants.followups.run_actions", "schedule": 5.0, "options": {"expires": 5}},
     "tidy": {"task": "tenants.tasks.tidy", "schedule": 60.0, "options": {"expires": 60}},
+    "figures": {"task": "tenants.followups.count_figures", "schedule": 60.0, "options": {"expires": 60}},
     "limits": {"task": "tenants.tasks.look_at_limits", "schedule": 60.0, "options": {"expires": 60}},
     "settle-billing": {"task": "provider.billing.tasks.settle", "schedule": 60.0, "options": {"expires": 60}},
     "read-events": {"task": "provider.billing.tasks.read_events", "schedule": 3600.0, "options": {"expires": 3600}},
@@ -283,8 +284,16 @@ SPECTACULAR_SETTINGS = {
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "level=%(levelname)s logger=%(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {"()": "provider.logs.Lines", "format": "level=%(levelname)s logger=%(name)s %(message)s"},
+        "json": {"()": "provider.logs.Json"},
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": env.choice("FREEHOLD_LOG_FORMAT", ("line", "json"), "line"),
+        }
+    },
     # A line for every request would be one for every look at a data server, and names payers to whoever reads logs.
     "loggers": {"httpx": {"level": "WARNING"}, "stripe": {"level": "WARNING"}},
     "root": {"handlers": ["stderr"], "level": env.text("FREEHOLD_LOG_LEVEL", "INFO")},

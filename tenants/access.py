@@ -4,7 +4,7 @@ from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import JSONObject
+from django.db.models.functions import Coalesce, JSONObject
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
@@ -216,6 +216,12 @@ def report_for(user: User, report_id: str) -> AppReport:
     return get_object_or_404(reports_for(user), pk=report_id)
 
 
+def any_app_for(operator: User, slug: str) -> App:
+    """Anybody's, listed or not, for operators."""
+    rows = App.objects.select_related("developer").filter(deleted_at__isnull=True)
+    return get_object_or_404(rows if operator.is_staff else rows.none(), slug=slug)
+
+
 def plans_offered() -> QuerySet[Plan]:
     """What anybody may choose, the cheapest first."""
     return Plan.objects.filter(is_visible=True, archived_at__isnull=True)
@@ -223,7 +229,8 @@ def plans_offered() -> QuerySet[Plan]:
 
 def plans_for(user: User) -> QuerySet[Plan]:
     """For operators, to everybody else nothing: all plans, each with the number of its clouds as `clouds`."""
-    living = Count("cloud", filter=~Q(cloud__state=CloudState.CLOSED))
+    its = Cloud.objects.filter(plan=OuterRef("pk")).exclude(state=CloudState.CLOSED).order_by()
+    living = Coalesce(Subquery(its.values("plan").annotate(number=Count("pk")).values("number")), 0)
     rows = Plan.objects.annotate(clouds=living).order_by("price_minor", "slug")
     return rows if user.is_staff else rows.none()
 

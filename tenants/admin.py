@@ -7,17 +7,18 @@ from allauth.account.decorators import secure_admin_login
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
 from apps_catalog.admin import Base, Kept, ReadOnly
+from tenants import operators
 from tenants.errors import Refused
 from tenants.models import Cloud, Event, Instance, InstanceMicro, Operation, OperationStep, Override, Plan, User
 from tenants.models.plans import FIGURES
-from tenants.services import plans, sessions
-from tenants.services.retry import retry_operation
+from tenants.services import plans, sessions, support
 from tenants.states import InstanceState
 
 admin.site.site_header = admin.site.site_title = "Freehold"
@@ -43,11 +44,16 @@ class UserAdmin(Kept):
     search_fields = ("handle", "email", "id")
     ordering = ("-date_joined",)
     fields = ("id", "email", "handle", "is_active", "is_staff", "date_joined", "last_login")
-    readonly_fields = ("id", "email", "handle", "date_joined", "last_login")
+    readonly_fields = ("id", "email", "handle", "is_staff", "date_joined", "last_login")
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        """Whoever may not be here any more is out at once, in other people's apps too."""
+        """Whoever may not be here any more is out at once, in other people's apps too. Roles: on the team's page."""
+        if "is_active" not in form.changed_data:
+            return
         super().save_model(request, obj, form, change)
+        was, now = ("out of use", "in use") if obj.is_active else ("in use", "out of use")
+        told = "The account was changed in the administration."
+        Event.record(obj, before=was, after=now, actor=str(request.user.pk), reason=told)
         if not obj.is_active:
             sessions.end_all(obj)
 
@@ -194,10 +200,13 @@ class OperationAdmin(ReadOnly):
 
     @admin.action(description="Retry the failed ones", permissions=["view"])
     def retry(self, request: HttpRequest, chosen: QuerySet[Operation]) -> None:
-        """On behalf of the owner, one by one: each is a use-case of its own, and may be refused."""
+        """One by one: each is a use-case of its own, and may be refused."""
+        operator = request.user
+        if not isinstance(operator, User) or not operators.may(operator, "people"):
+            raise PermissionDenied
         for operation in chosen.select_related("cloud__owner", "cloud__plan", "instance", "revision__app"):
             try:
-                again = retry_operation(operation.cloud.owner, operation)
+                again = support.retry_for(operator, operation, "Chosen in the administration.")
                 messages.success(request, f"{operation} is tried again as {again.pk}.")
             except Refused as refusal:
                 messages.error(request, f"{operation}: {refusal}")

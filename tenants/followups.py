@@ -11,7 +11,7 @@ from celery import shared_task
 from celery.signals import worker_shutting_down
 
 from tenants.reconcile.dispatch import LINGER_S, Dispatcher
-from tenants.services import automatic, builder, caps, sleeping, waking
+from tenants.services import automatic, builder, caps, figures, sleeping, waking
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,12 @@ def finish_drains() -> None:
 def look_for_sleepers() -> None:
     """Whatever nobody uses, over all cells at once."""
     sleeping.look_for_sleepers()
+
+
+@shared_task
+def count_figures() -> None:
+    """What the operators' desk shows of the whole installation."""
+    figures.keep()
 
 
 @shared_task

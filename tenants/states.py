@@ -146,11 +146,12 @@ class ForbiddenTransition(Exception):
     """A move that the table does not allow: a defect, never a race."""
 
 
-def move(row: Any, to: models.TextChoices, *, actor: str = "", **changes: Any) -> bool:
+def move(row: Any, to: models.TextChoices, *, actor: str = "", reason: str = "", **changes: Any) -> bool:
     """Compare-and-set `row.state` to `to`, with `changes` to other columns, and append an Event; one transaction.
 
     Returns True if this call won. False means that somebody moved the row meanwhile: read it again and decide anew.
-    `row` keeps its old values in that case. actor: id of the person who asked, "" for the platform.
+    `row` keeps its old values in that case. actor: id of the person who asked, "" for the platform. reason: for the event,
+    where it is not the `state_reason`.
     Raises ForbiddenTransition when the table has no such arrow.
     """
     before = type(to)(row.state)
@@ -160,7 +161,7 @@ def move(row: Any, to: models.TextChoices, *, actor: str = "", **changes: Any) -
         if not type(row)._base_manager.filter(pk=row.pk, state=before).update(state=to, **changes):
             return False
         event = apps.get_model("tenants", "Event")
-        event.record(row, before=before, after=to, actor=actor, reason=str(changes.get("state_reason", "")))
+        event.record(row, before=before, after=to, actor=actor, reason=reason or str(changes.get("state_reason", "")))
     row.state = to
     for name, value in changes.items():
         setattr(row, name, value)

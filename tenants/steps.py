@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps_catalog.models import Revision
+from tenants import logs
 from tenants.live import announce
 from tenants.models import Cloud, Collection, Instance, Operation, OperationKind, OperationStep, User
 from tenants.states import WorkState, move
@@ -139,7 +140,8 @@ def postpone(operation: Operation, why: str, retry_after_s: float | None, *, for
     Operation.objects.filter(pk=operation.pk).update(attempts=attempts, not_before=due)
     operation.attempts, operation.not_before = attempts, due
     operation.steps.filter(state=WorkState.RUNNING).update(detail=f"Will be tried again: {why}")
-    log.warning("postponed operation=%s attempts=%s wait_s=%.1f why=%s", operation.pk, attempts, wait_s, why)
+    with logs.about(cloud=operation.cloud_id, instance=operation.instance_id, operation=operation.pk):
+        log.warning("postponed attempts=%s wait_s=%.1f why=%s", attempts, wait_s, why)
     announce(operation.cloud_id, operation.pk)
     return True
 
@@ -155,4 +157,6 @@ def _cancel_steps(steps: Sequence[OperationStep]) -> None:
 
 def _end(operation: Operation, to: WorkState, **changes: str) -> None:
     move(operation, to, finished_at=timezone.now(), not_before=None, **changes)
+    with logs.about(cloud=operation.cloud_id, instance=operation.instance_id, operation=operation.pk):
+        log.info("operation_over kind=%s state=%s tries=%s", operation.kind, to, operation.attempts + 1)
     announce(operation.cloud_id, operation.pk)

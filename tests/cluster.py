@@ -12,13 +12,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from k8s.testbed import building, node, runtime_images
 from k8s.testbed.daemons import Daemons
 from k8s.testbed.place import here
+from tests import beside
 
 LANE = ("tests/contract", "tests/kubernetes")
 ALONE = ("tests/contract/test_crashes.py",)
@@ -55,24 +54,15 @@ def _test(kubeconfig: str, arguments: list[str]) -> int:
     if arguments:
         return subprocess.run((sys.executable, "-m", "pytest", *arguments), env=environment).returncode
     files = [str(file) for folder in LANE for file in sorted(Path(folder).glob("test_*.py"))]
-    with ThreadPoolExecutor(_BESIDE_EACH_OTHER) as pool:
-        failed = list(pool.map(lambda file: _fails(file, environment), [file for file in files if file not in ALONE]))
-    late = [file for file in failed if file]
-    if len(late) > _FEW:
-        _say(f"failed: {', '.join(late)}")
-        return 1
-    failed = [_fails(file, environment) for file in (*late, *ALONE)]
-    _say("failed, see above" if any(failed) else "everything passed")
-    return 1 if any(failed) else 0
-
-
-def _fails(file: str, environment: Mapping[str, str]) -> str:
-    """`file`, or "" if all of it passed. Its output comes as one piece when it is over."""
-    began = time.monotonic()
-    command = (sys.executable, "-m", "pytest", "-q", file)
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    _say(f"{file}, {time.monotonic() - began:.0f} s\n{done.stdout}")
-    return file if done.returncode else ""
+    together = [file for file in files if file not in ALONE]
+    outcomes = beside.run(together, _BESIDE_EACH_OTHER, _say, environment)
+    late = [outcome.group for outcome in outcomes if outcome.failed]
+    if len(late) <= _FEW:
+        kept = [outcome for outcome in outcomes if not outcome.failed]
+        outcomes = kept + beside.run([*late, *ALONE], 1, _say, environment)
+    failed = [test for outcome in outcomes for test in outcome.failed]
+    _say("\n  ".join(["failed, see above:", *failed]) if failed else "everything passed")
+    return 1 if failed else 0
 
 
 def _say(what: str) -> None:

@@ -1,30 +1,45 @@
-"""What `make test` runs first: everything that needs no Kubernetes.
+"""What `make test` runs first: everything that needs no Kubernetes, two folders beside each other.
 
 What fails is tried once more, in a new process and by itself, and both tries are shown: two cores that were busy elsewhere
 for a moment are no defect, and one that is there the second time too is. Many failures are not tried again.
 """
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
+from tests import beside
+
+# The longest, so that none of them is begun last; the rest follows. Folders, since a dear fixture is a whole folder's.
+_LONG = ("journey", "gate", "tenants", "chaos", "pages", "contract", "up", "cli", "data_server", "runtimes")
+_BESIDE_EACH_OTHER = 2
 _FEW = 5
-_SOME_FAILED = 1  # pytest's exit code
-_LAST_FAILED = Path(".pytest_cache/v/cache/lastfailed")
+
+
+def groups() -> list[str]:
+    """All of tests/, each test in one of them."""
+    found = {"/".join(file.parts[:2]) for file in Path("tests").rglob("test_*.py")}
+    long = [f"tests/{name}" for name in _LONG]
+    return [*long, *sorted(found - {*long})]
 
 
 def main() -> int:
-    _LAST_FAILED.unlink(missing_ok=True)
-    code = _pytest()
-    if code != _SOME_FAILED or len(failed := json.loads(_LAST_FAILED.read_text())) > _FEW:
-        return code
-    print(f"== once more, by themselves: {', '.join(failed)}", flush=True)  # noqa: T201 - for whoever watches the suite
-    return _pytest(*failed)
+    outcomes = beside.run(groups(), _BESIDE_EACH_OTHER, _say)
+    failed = [test for outcome in outcomes for test in outcome.failed]
+    if not failed:
+        _say("everything passed")
+        return 0
+    _say("\n  ".join(["failed, see above:", *failed]))
+    if len(failed) > _FEW:
+        return 1
+    _say("once more, by themselves")
+    code = subprocess.run((sys.executable, "-m", "pytest", *failed)).returncode
+    _say("\n  ".join(["failed again, one or more of:" if code else "passed this time:", *failed]))
+    return code
 
 
-def _pytest(*tests: str) -> int:
-    return subprocess.run((sys.executable, "-m", "pytest", *tests)).returncode
+def _say(what: str) -> None:
+    print(f"== suite: {what}", flush=True)  # noqa: T201 - for whoever watches the suite
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -12,33 +13,43 @@ from provider.pages.operator import changes
 from provider.pages.plan_forms import GrantForm, PlanChoiceForm, shown
 from tenants import access
 from tenants.errors import Refused
-from tenants.models import Cloud, Limited, Plan, User
+from tenants.models import Cloud, Limited, LimitNotice, Override, Plan, User
 from tenants.services import desk, holds, idempotency, limits, overrides, plan_changes
 from tenants.services.lateness import lateness
 from tenants.services.quota import use_of
+from tenants.states import CloudState
 from tenants.views.person import person, show, tell
 
 ROWS = 50
+_OVERRIDDEN = Override.objects.filter(cloud=OuterRef("pk"), ended_at__isnull=True)
+_FULL = LimitNotice.objects.filter(what=Limited.TRAFFIC, percent=100, ended_at__isnull=True)
+# What `?show=` may be: what it is called, and which clouds these are.
+KINDS: dict[str, tuple[str, Q]] = {
+    "newest": ("Newest", Q()),
+    "exceptions": ("With exceptions", Q(Exists(_OVERRIDDEN))),
+    "suspended": ("Suspended", Q(state=CloudState.SUSPENDED)),
+    "asleep": ("Asleep for a cause", Q(state=CloudState.ASLEEP)),
+    "traffic": ("Over their traffic", Q(pk__in=_FULL.values("cloud"))),
+    "closing": ("Closing", Q(state=CloudState.CLOSING)),
+}
 
 
 @never_cache
 @changes("plans")
 @require_safe
 def clouds(request: HttpRequest) -> HttpResponse:
-    """`?q=`: the beginning of a handle or address, or a namespace. `?over=traffic`: those that used up this month's.
-
-    Without either: those with something beside their plan.
-    """
+    """`?q=`: the beginning of a handle or address, or a namespace. `?show=`: of KINDS, the newest first."""
     asked = request.GET.get("q", "").strip()[:100].replace("\x00", "")
-    over = not asked and request.GET.get("over") == Limited.TRAFFIC
-    rows = Cloud.objects.select_related("owner", "plan").order_by("owner__handle")
+    rows = Cloud.objects.select_related("owner", "plan")
+    shown = request.GET.get("show", "")
+    shown = shown if shown in KINDS else "newest"
     if asked:
-        rows = rows.filter(owner__in=desk.people(asked).order_by().values("pk"))
-    elif over:
-        rows = rows.filter(pk__in=access.full_clouds_for(person(request), Limited.TRAFFIC).values("cloud"))
+        rows = rows.filter(owner__in=desk.people(asked).order_by().values("pk")).order_by("owner__handle")
     else:
-        rows = rows.filter(overrides__ended_at__isnull=True, overrides__isnull=False).distinct()
-    return render(request, "tenants/operator_clouds.html", {"clouds": list(rows[:ROWS]), "asked": asked, "over": over})
+        rows = rows.filter(KINDS[shown][1]).order_by("-owner__date_joined")
+    kinds = [(name, label) for name, (label, _) in KINDS.items()]
+    context = {"clouds": list(rows[:ROWS]), "asked": asked, "kinds": kinds, "shown": shown, "title": KINDS[shown][0]}
+    return render(request, "tenants/operator_clouds.html", context)
 
 
 @never_cache
@@ -81,7 +92,8 @@ def plan(request: HttpRequest, cloud_id: str) -> HttpResponse:
 def end(request: HttpRequest, cloud_id: str, override_id: str) -> HttpResponse:
     operator = person(request)
     try:
-        overrides.end_override(operator, access.override_for(operator, cloud_id, override_id))
+        reason = overrides.checked_reason(request.POST.get("reason", ""))
+        overrides.end_override(operator, access.override_for(operator, cloud_id, override_id), reason=reason)
     except Refused as refusal:
         tell(request, refusal)
     return redirect("console:operator_cloud", cloud_id)

@@ -1,29 +1,28 @@
 """`/operator/`: how the whole installation is. For staff; to everybody else there is nothing here."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from functools import wraps
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, F, Q
+from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from apps_catalog.models import AppReport, Release, Review
+from provider import queues
 from provider.healthz import remembered
-from provider.pages.totals import Totals, totals
+from provider.pages.history import graphs, rows
 from tenants import access, operators
-from tenants.models import Instance, Limited, Operation, User
-from tenants.states import InstanceState, WorkState
+from tenants.models import Instance, Limited, User
+from tenants.services import desk, figures
+from tenants.services.figures import Figures
+from tenants.states import InstanceState
 from tenants.views.person import person
 
 ROWS = 12
-OVERDUE = timedelta(minutes=2)
 View = Callable[..., HttpResponse]
 
 
@@ -61,74 +60,62 @@ def changes(area: str, *, reads_too: bool = False) -> Callable[[View], View]:
 @staff_only
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
-    counted = totals()
+    counted = figures.now()
+    parts, days = remembered(), figures.history()
+    ill = sorted(name for name, found in parts.items() if found.get("state") != "ok")
     context = {
         "counts": _counts(counted),
         "counted": counted,
-        "failing": list(_failing()[:ROWS]),
+        "graphs": graphs(days),
+        "days": rows(days),
+        "failing": list(desk.failing()[:ROWS]),
         "people": _people(),
         "waiting": _waiting(person(request)),
-        "components": [{"name": name, **_shown(found)} for name, found in sorted(remembered().items())],
+        "queues": queues.asked(),
+        "components": [{"name": name, **_shown(found)} for name, found in sorted(parts.items())],
+        "ill": ill,
     }
     return render(request, "tenants/operator.html", context)
 
 
 def _waiting(operator: User) -> list[tuple[str, int, str]]:
     """What an operator's answer, or the cluster's, is waited for."""
-    catalog = reverse("console:operator_catalog")
+    found, catalog = desk.waiting(), reverse("console:operator_catalog")
     return [
-        ("Releases to look at", Release.objects.filter(review=Review.PENDING).count(), f"{catalog}#pending"),
+        ("Releases to look at", found.reviews, f"{catalog}#pending"),
+        ("Reports", found.reports, f"{catalog}#reports"),
         (
             "Clouds over their traffic",
             access.full_clouds_for(operator, Limited.TRAFFIC).count(),
-            f"{reverse('console:operator_clouds')}?over=traffic",
+            f"{reverse('console:operator_clouds')}?show=traffic",
         ),
-        ("Reports", AppReport.objects.filter(closed_at__isnull=True).count(), f"{catalog}#reports"),
-        (
-            "Operations in progress",
-            Operation.objects.filter(state__in=(WorkState.QUEUED, WorkState.RUNNING)).count(),
-            "",
-        ),
-        (
-            "Apps the cluster is behind with",
-            Instance.objects.filter(observed_generation__lt=F("generation")).count(),
-            "",
-        ),
+        ("Operations in progress", found.operations, ""),
+        ("Apps the cluster is behind with", found.behind, ""),
     ]
 
 
 def _shown(component: dict[str, str]) -> dict[str, str]:
-    state = component.get("state", "")
-    return {"state": "running" if state == "ok" else "failed", "detail": component.get("detail", "")}
-
-
-def _failing() -> Any:
-    """What failed and was not overtaken by something newer on the same instance, and what has been open for long."""
-    stuck = Q(state__in=(WorkState.QUEUED, WorkState.RUNNING), created_at__lt=timezone.now() - OVERDUE)
-    return Operation.objects.filter(Q(state=WorkState.FAILED) | stuck).select_related("instance", "cloud__owner")
+    return {"state": "running" if component.get("state") == "ok" else "failed", "detail": component.get("detail", "")}
 
 
 def _people() -> list[User]:
-    """The newest, with the state of their cloud and the number of their apps: two queries, however many people there are."""
-    rows = list(User.objects.select_related("cloud").order_by("-date_joined")[:ROWS])
+    """The newest, with their cloud and the number of their apps: two queries, however many people there are."""
+    rows = list(User.objects.select_related("cloud__plan").order_by("-date_joined")[:ROWS])
     there = Instance.objects.filter(cloud__owner__in=rows).exclude(state=InstanceState.REMOVED)
     apps = dict(there.values_list("cloud__owner").annotate(Count("pk")))
     for row in rows:
-        row.cloud_state = row.cloud.state if hasattr(row, "cloud") else ""  # type: ignore[attr-defined]
+        row.its_cloud = getattr(row, "cloud", None)  # type: ignore[attr-defined]
         row.instance_count = apps.get(row.pk, 0)  # type: ignore[attr-defined]
     return rows
 
 
-def _counts(counted: Totals) -> list[tuple[str, int, str]]:
-    operations = reverse("admin:tenants_operation_changelist")
-    failed = Operation.objects.filter(state=WorkState.FAILED, created_at__gte=timezone.now() - timedelta(days=1))
+def _counts(counted: Figures) -> list[tuple[str, int, str, str]]:
+    """Label, number, where it leads, and what there is to say beside it."""
+    clouds, states = reverse("console:operator_clouds"), dict(counted.clouds_by_state)
+    suspended = states.get("suspended", 0)
     return [
-        ("People", counted.people, reverse("admin:tenants_user_changelist")),
-        ("Clouds", counted.clouds, reverse("admin:tenants_cloud_changelist")),
-        (
-            "Running apps",
-            counted.running,
-            reverse("admin:tenants_instance_changelist") + "?state__exact=running",
-        ),
-        ("Failed in a day", failed.count(), f"{operations}?state__exact=failed"),
+        ("People", counted.people, clouds, f"{counted.joined} came today"),
+        ("Clouds", counted.clouds, clouds, f"{suspended} suspended" if suspended else "none suspended"),
+        ("Running apps", counted.running, "#instances", f"of {counted.installed} installed"),
+        ("Failed today", counted.failed, "#failing", f"{counted.succeeded} succeeded"),
     ]

@@ -13,6 +13,7 @@ urlpatterns = [
     path("operator/", operator.overview, name="operator"),
     path("operator/catalog/", catalog.overview, name="operator_catalog"),
     path("operator/catalog/releases/<str:release_id>/", catalog.review, name="operator_review"),
+    path("operator/catalog/unlist/", catalog.unlist, name="operator_unlist"),
     path("operator/catalog/reports/<str:report_id>/", catalog.report, name="operator_report"),
     path("operator/plans/", plans.overview, name="operator_plans"),
     path("operator/plans/<slug:slug>/", plans.one, name="operator_plan"),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
+from django.http import Http404
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny, BasePermission
 from rest_framework.request import Request
@@ -52,10 +53,20 @@ class Endpoint(APIView):
         headers = {"Idempotent-Replayed": "true"} if answer.replayed else None
         return Response(answer.full if answer.status != 204 else None, status=answer.status, headers=headers)
 
-    def pages(self, request: Request, rows: "QuerySet[Any]", document: Callable[[Any], Document]) -> Response:
-        paginator = Pages()
+    def pages(
+        self, request: Request, rows: "QuerySet[Any]", document: Callable[[Any], Document], by: type[Pages] = Pages
+    ) -> Response:
+        paginator = by()
         page = paginator.paginate_queryset(rows, request, view=self) or []
         return paginator.get_paginated_response([document(row) for row in page])
+
+
+def operator(request: Request) -> User:
+    """Whoever asks, if an operator: scopes say so already, and this is the second lock."""
+    user = person(request)
+    if not user.is_staff:
+        raise Http404
+    return user
 
 
 def person(request: Request) -> User:

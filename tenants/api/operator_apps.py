@@ -9,7 +9,7 @@ from apps_catalog.models import AppReport
 from tenants import access
 from tenants.api.answers import KEY, PAGE, ReceivedReportShape, ReviewShape, errors, page_of
 from tenants.api.base import Endpoint, person
-from tenants.api.requests import Answered, ReportAnswer
+from tenants.api.requests import Answered, ReportAnswer, Unlisting
 from tenants.api.shapes import received_report_document, review_document
 from tenants.services import releases, reports
 from tenants.services.idempotency import Answer
@@ -69,6 +69,26 @@ class Refuse(_Review):
     def post(self, request: Request, release_id: str) -> Response:
         """It stays unlisted; `note` says why, to its developer."""
         return self.answer(request, release_id)
+
+
+class Unlist(Endpoint):
+    area = AREA
+
+    @extend_schema(
+        operation_id="operator_apps_unlist",
+        request=Unlisting,
+        responses={204: None, **errors(404, 409, 422)},
+        parameters=[KEY],
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        """Take an app off the catalog, though nobody reported it. Copies that people have are left alone."""
+        operator, note = person(request), self.body(request, Unlisting)["note"]
+
+        def act() -> Answer:
+            releases.unlist_app(operator, access.any_app_for(operator, slug), note=note)
+            return Answer(204, None)
+
+        return self.once(request, act)
 
 
 class ReceivedReports(Endpoint):

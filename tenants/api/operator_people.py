@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.http import Http404
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -12,10 +11,11 @@ from rest_framework.response import Response
 
 from tenants import access
 from tenants.api.answers import KEY, PAGE, Moment, Number, OperationShape, Text, errors, page_of
-from tenants.api.base import Endpoint, Strict, person
+from tenants.api.base import Endpoint, Strict, operator
+from tenants.api.pagination import LongPages
 from tenants.models import Cloud, Event, Operation, User
 from tenants.representation import moment, operation_document
-from tenants.services import desk, support
+from tenants.services import desk, figures, support
 from tenants.services.idempotency import Answer
 
 
@@ -64,9 +64,10 @@ class Reason(Strict):
 
 
 class Role(Strict):
-    """role: support, billing, admin, or empty for nobody in particular."""
+    """role: support, billing, admin, or empty for nobody in particular. reason: kept."""
 
     role = serializers.CharField(max_length=10, allow_blank=True)
+    reason = serializers.CharField(max_length=support.REASON_LIMIT)
 
 
 def person_document(user: User) -> dict[str, Any]:
@@ -89,14 +90,6 @@ def event_document(event: Event) -> dict[str, Any]:
     return {"at": moment(event.at), "cloud": event.cloud_id, **told}
 
 
-def _operator(request: Request) -> User:
-    """Whoever asks, if an operator: scopes say so already, and this is the second lock."""
-    user = person(request)
-    if not user.is_staff:
-        raise Http404
-    return user
-
-
 class People(Endpoint):
     area = "operator:people"
 
@@ -107,9 +100,9 @@ class People(Endpoint):
     )
     def get(self, request: Request) -> Response:
         """`q`: the beginning of a handle or address, an id, or a namespace."""
-        _operator(request)
+        operator(request)
         asked = request.query_params.get("q", "").strip()[:100].replace("\x00", "")
-        return self.pages(request, desk.people(asked), person_document)
+        return self.pages(request, desk.people(asked), person_document, LongPages)
 
 
 class OnePerson(Endpoint):
@@ -117,7 +110,7 @@ class OnePerson(Endpoint):
 
     @extend_schema(operation_id="operator_people_retrieve", responses={200: PersonShape, **errors(404)})
     def get(self, request: Request, user_id: str) -> Response:
-        _operator(request)
+        operator(request)
         return Response(person_document(get_object_or_404(desk.people(), pk=user_id)))
 
 
@@ -132,11 +125,11 @@ class Confirmation(Endpoint):
     )
     def post(self, request: Request, user_id: str) -> Response:
         """Mail the confirmation of their address again."""
-        operator, row = _operator(request), get_object_or_404(User, pk=user_id)
+        actor, row = operator(request), get_object_or_404(User, pk=user_id)
         reason = self.body(request, Reason)["reason"]
 
         def act() -> Answer:
-            support.resend_confirmation(operator, row, reason)
+            support.resend_confirmation(actor, row, reason)
             return Answer(204, {})
 
         return self.once(request, act)
@@ -153,18 +146,22 @@ class PersonRole(Endpoint):
     )
     def put(self, request: Request, user_id: str) -> Response:
         """Make somebody an operator, or none."""
-        operator, row = _operator(request), get_object_or_404(User, pk=user_id)
-        role = self.body(request, Role)["role"]
-        return self.once(request, lambda: Answer(200, person_document(support.appoint(operator, row, role))))
+        actor, row = operator(request), get_object_or_404(User, pk=user_id)
+        sent = self.body(request, Role)
+
+        def act() -> Answer:
+            return Answer(200, person_document(support.appoint(actor, row, sent["role"], sent["reason"])))
+
+        return self.once(request, act)
 
 
 def _act(endpoint: Endpoint, request: Request, cloud_id: str, act: Callable[[User, Cloud, str], Cloud]) -> Response:
     """Do `act` to a cloud, for the reason that was sent."""
-    operator = _operator(request)
-    cloud, reason = access.cloud_for(operator, cloud_id), endpoint.body(request, Reason)["reason"]
+    actor = operator(request)
+    cloud, reason = access.cloud_for(actor, cloud_id), endpoint.body(request, Reason)["reason"]
 
     def once() -> Answer:
-        row = act(operator, cloud, reason)
+        row = act(actor, cloud, reason)
         return Answer(200, {"id": row.pk, "state": row.state, "state_reason": row.state_reason})
 
     return endpoint.once(request, once)
@@ -209,9 +206,9 @@ class RetryOperation(Endpoint):
     )
     def post(self, request: Request, operation_id: str) -> Response:
         """Try again what failed, for whomever it failed."""
-        operator, row = _operator(request), get_object_or_404(Operation, pk=operation_id)
+        actor, row = operator(request), get_object_or_404(Operation, pk=operation_id)
         reason = self.body(request, Reason)["reason"]
-        return self.once(request, lambda: Answer(202, operation_document(support.retry_for(operator, row, reason))))
+        return self.once(request, lambda: Answer(202, operation_document(support.retry_for(actor, row, reason))))
 
 
 class Audit(Endpoint):
@@ -224,12 +221,12 @@ class Audit(Endpoint):
     )
     def get(self, request: Request) -> Response:
         """What happened, the newest first: of one cloud, by one person, or to one thing."""
-        _operator(request)
+        operator(request)
         asked = {
             name: request.query_params.get(name, "")[:40].replace("\x00", "") for name in ("cloud", "actor", "subject")
         }
         rows = desk.events(cloud_id=asked["cloud"], actor=asked["actor"], subject=asked["subject"])
-        return self.pages(request, rows, event_document)
+        return self.pages(request, rows, event_document, LongPages)
 
 
 class Cells(Endpoint):
@@ -238,5 +235,5 @@ class Cells(Endpoint):
     @extend_schema(operation_id="operator_cells_list", responses={200: LoadShape(many=True), **errors()})
     def get(self, request: Request) -> Response:
         """Where clouds are, and what runs there."""
-        _operator(request)
-        return Response([vars(load) for load in desk.loads()])
+        operator(request)
+        return Response([vars(load) for load in figures.now().loads])

@@ -24,7 +24,7 @@ from tenants.api.plan_shapes import (
     plan_change_document,
 )
 from tenants.api.plans import DRY_RUN
-from tenants.api.requests import NewOverride, NewPlan, OperatorPlanWish, PlanTerms
+from tenants.api.requests import NewOverride, NewPlan, OperatorPlanWish, OverrideEnd, PlanTerms
 from tenants.models import Operation
 from tenants.representation import operation_document
 from tenants.services import overrides, plan_changes, plan_files, plans
@@ -185,14 +185,17 @@ class OneOverride(Endpoint):
     area = AREA
 
     @extend_schema(
-        operation_id="operator_overrides_end", responses={200: OverrideShape, **errors(404, 409)}, parameters=[KEY]
+        operation_id="operator_overrides_end",
+        request=OverrideEnd,
+        responses={200: OverrideShape, **errors(404, 409, 422)},
+        parameters=[KEY],
     )
     def delete(self, request: Request, cloud_id: str, override_id: str) -> Response:
         """End it now; it stays in the list. Again: changes nothing."""
-        operator = person(request)
+        operator, reason = person(request), self.body(request, OverrideEnd)["reason"]
 
         def act() -> Answer:
             override = access.override_for(operator, cloud_id, override_id)
-            return Answer(200, override_document(overrides.end_override(operator, override)))
+            return Answer(200, override_document(overrides.end_override(operator, override, reason=reason)))
 
         return self.once(request, act)

@@ -181,6 +181,12 @@ class Answered(Strict):
     note = serializers.CharField(max_length=300, required=False, allow_blank=True)
 
 
+class Unlisting(Strict):
+    """note: why, for the app's developer."""
+
+    note = serializers.CharField(max_length=300)
+
+
 class ReportAnswer(Answered):
     """unlist: take the app off the catalog, false if absent."""
 
@@ -237,6 +243,12 @@ class NewPlan(_Terms):
     memory_mib = Whole()
     storage_mib = Whole()
     instances = Whole()
+
+
+class OverrideEnd(Strict):
+    """reason: kept."""
+
+    reason = serializers.CharField(max_length=300)
 
 
 class NewOverride(Strict):

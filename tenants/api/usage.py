@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from tenants import access
 from tenants.api.answers import KEY, PAGE, Moment, Number, Text, errors, page_of
-from tenants.api.base import Endpoint, person
+from tenants.api.base import Document, Endpoint, person
 from tenants.api.limit_shapes import (
     CapWish,
     LimitNoticeShape,
@@ -26,10 +26,17 @@ from tenants.api.limit_shapes import (
     traffic_document,
 )
 from tenants.errors import Refused
+from tenants.models import Cloud
 from tenants.representation import moment
 from tenants.services import limits, statements, usage
 from tenants.services.caps import cap_traffic
 from tenants.services.idempotency import Answer
+
+ASKED = [
+    OpenApiParameter("by", enum=list(usage.Span)),
+    OpenApiParameter("since", OpenApiTypes.DATETIME),
+    OpenApiParameter("until", OpenApiTypes.DATETIME),
+]
 
 
 class UsedShape(serializers.Serializer[Any]):
@@ -67,12 +74,7 @@ class Usage(Endpoint):
     @extend_schema(
         operation_id="cloud_usage",
         responses={200: UsageShape, **errors(404, 422)},
-        parameters=[
-            OpenApiParameter("by", enum=list(usage.Span)),
-            OpenApiParameter("since", OpenApiTypes.DATETIME),
-            OpenApiParameter("until", OpenApiTypes.DATETIME),
-            OpenApiParameter("instance"),
-        ],
+        parameters=[*ASKED, OpenApiParameter("instance")],
     )
     def get(self, request: Request) -> Response:
         """Use over time, and of this month by app. A GB is 10⁹ bytes; hours and days are UTC and kept for 70 days.
@@ -81,21 +83,9 @@ class Usage(Endpoint):
         """
         user = person(request)
         cloud = access.cloud_of(user)
-        by = request.query_params.get("by", usage.Span.DAY)
-        if by not in list(usage.Span):
-            raise Refused("invalid_by", f"by is one of {', '.join(usage.Span)}.", field="by")
         chosen = request.query_params.get("instance", "")
         subject = access.instance_for(user, chosen).pk if chosen else ""
-        points = usage.series(cloud, usage.Span(by), _moment(request, "since"), _moment(request, "until"), subject)
-        return Response(
-            {
-                "by": by,
-                "points": [{"since": moment(point.since), **asdict(point.used)} for point in points],
-                "month": [_part(part) for part in usage.parts(cloud) if subject in ("", part.subject)],
-                "traffic": traffic_document(limits.standing(cloud)),
-                "notices": [notice_document(notice) for notice in limits.counting(cloud)],
-            }
-        )
+        return Response(usage_document(request, cloud, subject))
 
     @extend_schema(
         operation_id="cloud_usage_change",
@@ -151,6 +141,21 @@ class OneStatement(Endpoint):
         if found is None:
             raise Http404
         return Response(statement_document(found))
+
+
+def usage_document(request: Request, cloud: Cloud, subject: str) -> Document:
+    """What a cloud used, as ASKED; subject: of this alone, "" for all of it. Raises Refused naming the parameter."""
+    by = request.query_params.get("by", usage.Span.DAY)
+    if by not in list(usage.Span):
+        raise Refused("invalid_by", f"by is one of {', '.join(usage.Span)}.", field="by")
+    points = usage.series(cloud, usage.Span(by), _moment(request, "since"), _moment(request, "until"), subject)
+    return {
+        "by": by,
+        "points": [{"since": moment(point.since), **asdict(point.used)} for point in points],
+        "month": [_part(part) for part in usage.parts(cloud) if subject in ("", part.subject)],
+        "traffic": traffic_document(limits.standing(cloud)),
+        "notices": [notice_document(notice) for notice in limits.counting(cloud)],
+    }
 
 
 def _part(part: usage.Part) -> dict[str, Any]:

@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("apps_catalog", "0006_media"),
         ("sessions", "0001_initial"),
-        ("tenants", "0024_money"),
+        ("tenants", "0025_desk"),
     ]
 
     operations = [

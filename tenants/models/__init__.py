@@ -10,6 +10,7 @@ from tenants.models.billing import (
 )
 from tenants.models.clouds import Cell, Cloud, Installation
 from tenants.models.data import Collection, DataKey, DataServer
+from tenants.models.desk import DeskDay
 from tenants.models.dunning import Arrears, ArrearsMail, CloudHold, HoldCause
 from tenants.models.gate import AppSignIn, GateChange, GateChangeKind, RevokedSession, SignInCode
 from tenants.models.instances import HOLDING_COMPUTE, Instance, InstanceMicro, Wanted
@@ -53,6 +54,7 @@ __all__ = [
     "Collection",
     "DataKey",
     "DataServer",
+    "DeskDay",
     "Drain",
     "DrainAnswer",
     "Event",

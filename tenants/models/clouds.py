@@ -63,6 +63,9 @@ class Cloud(models.Model):
                 name="cloud_unsettled",
                 condition=models.Q(observed_generation__lt=models.F("generation")),
             ),
+            # The operators' desk: how many clouds a plan has, and those in a state.
+            models.Index(fields=["plan", "state"], name="cloud_of_plan"),
+            models.Index(fields=["state"], name="cloud_of_state", condition=~models.Q(state="active")),
             # The sweep: clouds that the cluster refused, when it is time to ask again.
             models.Index(fields=["retry_at"], name="cloud_refused", condition=models.Q(retry_at__isnull=False)),
         ]

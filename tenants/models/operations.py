@@ -68,6 +68,8 @@ class Operation(models.Model):
                 name="operation_open",
                 condition=models.Q(state__in=[WorkState.QUEUED, WorkState.RUNNING]),
             ),
+            # The operators' desk: what failed lately.
+            models.Index(fields=["-created_at"], name="operation_failed", condition=models.Q(state=WorkState.FAILED)),
         ]
 
     def __str__(self) -> str:
@@ -110,6 +112,9 @@ class Event(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["cloud_id", "-at"], name="event_of_cloud"),
             models.Index(fields=["subject", "-at"], name="event_of_subject"),
+            # The operators' record: what somebody did, and what became of people.
+            models.Index(fields=["actor", "-at"], name="event_by_actor", condition=~models.Q(actor="")),
+            models.Index(fields=["-id"], name="event_of_people", condition=models.Q(kind="user")),
         ]
 
     def __str__(self) -> str:

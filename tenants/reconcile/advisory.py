@@ -7,8 +7,11 @@ from contextlib import contextmanager
 
 from django.db import Error, connection
 
+from tenants import logs
+
 WAIT_S = 5.0
 _POLL_S = 0.02
+_NAMED = {"transfer": "operation", "data": "data_server"}  # what logs call what a lock is named after
 
 
 @contextmanager
@@ -16,12 +19,14 @@ def held(name: str, wait_s: float = WAIT_S) -> Iterator[bool]:
     """True inside while nobody else holds `name`; False if somebody did for `wait_s` (whoever comes later sees to it).
 
     Not a transaction, so that what is written in between is visible at once and no row stays locked during calls
-    to the cluster.
+    to the cluster. Lines of the log say meanwhile what it is about.
     """
+    kind, _, its_id = name.partition(":")
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
     mine = _take(key, wait_s)
     try:
-        yield mine
+        with logs.about(**{_NAMED.get(kind, kind): its_id}):
+            yield mine
     finally:
         if mine:
             _give_back(key)

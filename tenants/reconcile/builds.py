@@ -10,7 +10,7 @@ from apps_catalog.build import plan
 from apps_catalog.models import Revision
 from k8s.errors import ClusterError, NotFound, Temporary
 from k8s.specs import JobPhase, JobStatus
-from tenants import steps
+from tenants import logs, steps
 from tenants.live import announce
 from tenants.models import Cloud, Operation, OperationKind
 from tenants.reconcile import cluster
@@ -30,6 +30,7 @@ def reconcile(revision_id: str) -> list[str]:
         operation = steps.current(revision=revision) if revision is not None else None
         if revision is None or operation is None or not steps.is_due(operation):
             return []
+        logs.also(cloud=operation.cloud_id, operation=operation.pk)
         cloud = Cloud.objects.select_related("plan").get(pk=operation.cloud_id)
         if cloud.state != CloudState.ACTIVE:
             return []

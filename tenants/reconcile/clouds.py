@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import F
 
 from k8s.errors import ClusterError, Temporary
-from tenants import steps
+from tenants import logs, steps
 from tenants.live import announce
 from tenants.models import Cloud, Operation, OperationKind
 from tenants.reconcile import again, closing, cluster
@@ -31,6 +31,7 @@ def reconcile(cloud_id: str) -> list[str]:
         if cloud.observed_generation >= cloud.generation and not again.is_due(cloud):
             return []
         operation = steps.current(cloud=cloud, kind__in=MAKING, generation__lte=cloud.generation)
+        logs.also(operation=operation.pk if operation else None)
         if not steps.is_due(operation):
             return []
         return _ensure(cloud, operation)

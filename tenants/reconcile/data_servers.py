@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from k8s.errors import ClusterError, NotFound, Temporary
 from k8s.specs import InstanceSpec, InstanceStatus, MicroPhase
-from tenants import feed
+from tenants import feed, logs
 from tenants.live import announce
 from tenants.models import Cloud, Collection, DataServer
 from tenants.reconcile import cluster, data_admin, fullness
@@ -64,6 +64,7 @@ def reconcile(server_id: str, *, altered: bool = False) -> bool:
         server = DataServer.objects.select_related("cloud__plan").filter(pk=server_id).first()
         if server is None or server.cloud.state not in _CARED_FOR:
             return True
+        logs.also(cloud=server.cloud_id)
         digest = program()
         if digest is None and not is_wanted(server) and not server.program:
             _write(server, DataServerState.STOPPED, "", "", observed_generation=server.generation)

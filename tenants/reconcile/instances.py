@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from k8s.errors import ClusterError, NotFound, Temporary
 from k8s.specs import InstanceSpec, InstanceStatus, JobTask, MicroPhase
-from tenants import feed, steps
+from tenants import feed, logs, steps
 from tenants.live import announce
 from tenants.models import Instance, Operation, OperationKind, Wanted
 from tenants.reconcile import actions, again, cluster, halting, migrations, versions
@@ -41,6 +41,7 @@ def _reconcile(instance_id: str, altered: bool) -> bool:
     if instance is None or instance.state == InstanceState.REMOVED:
         return True
     operation = _operation(instance)
+    logs.also(cloud=instance.cloud_id, operation=operation.pk if operation else None)
     if not steps.is_due(operation):
         return not altered
     try:

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from k8s.errors import ClusterError, Permanent, Temporary
-from tenants import steps
+from tenants import logs, steps
 from tenants.models import Cloud, Collection, DataServer, Export, Import, Operation, OperationKind
 from tenants.reconcile import data_admin
 from tenants.reconcile.advisory import held
@@ -44,6 +44,7 @@ def reconcile(operation_id: str) -> None:
         operation = rows.select_related("cloud", "collection").first() if mine else None
         if operation is None or not steps.is_due(operation):
             return
+        logs.also(cloud=operation.cloud_id)
         collection = operation.collection
         if collection is None or collection.state == CollectionState.REMOVING:
             steps.cancel(operation, "The collection was deleted meanwhile.")

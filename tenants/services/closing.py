@@ -1,6 +1,7 @@
 """Leaving: close an account, or think better of it until the published date."""
 
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -76,7 +77,7 @@ def reopen(cloud: Cloud, actor: User | None) -> Operation:
         raise Conflict("erasure_begun", "The date has come: your account is being erased and cannot be kept any more.")
     steps.cancel(operation, "You kept your account." if actor else "It was paid.")
     wanted, why = holds.wanted_state(cloud)
-    changes = {"state_reason": why, "generation": cloud.generation + 1}
+    changes: dict[str, Any] = {"state_reason": why, "generation": cloud.generation + 1}
     move(cloud, wanted, actor=actor.pk if actor else "", erase_at=None, **changes)
     again = steps.open_operation(OperationKind.REOPEN_CLOUD, cloud, REOPEN_STEPS, actor=actor, done=("cancel",))
     if wanted in HELD:

@@ -1,12 +1,19 @@
-"""What operators look at: people, one person's affairs, what happened, where clouds are, what comes in."""
+"""What operators look at: people, what fails and what waits, what happened, where clouds are, what comes in."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 
-from tenants.models import HOLDING_COMPUTE, Cell, Cloud, Event, User
-from tenants.states import DARK, CloudState, InstanceState
+from apps_catalog.models import AppReport, Release, Review
+from tenants.models import HOLDING_COMPUTE, Cell, Cloud, Event, Instance, Operation, OperationKind, User
+from tenants.states import DARK, CloudState, InstanceState, WorkState
+
+OVERDUE = timedelta(minutes=2)
+LATELY = timedelta(days=14)  # what failed before, and nobody did again since, is nobody's worry any more
+OPEN = (WorkState.QUEUED, WorkState.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,41 @@ class Income:
     clouds: int
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """What an operator's answer is waited for, and the cluster's. behind: instances that are not yet as wanted."""
+
+    reviews: int
+    reports: int
+    operations: int
+    behind: int
+
+
+def waiting() -> Waiting:
+    return Waiting(
+        Release.objects.filter(review=Review.PENDING).count(),
+        AppReport.objects.filter(closed_at__isnull=True).count(),
+        Operation.objects.filter(state__in=OPEN).count(),
+        Instance.objects.filter(observed_generation__lt=F("generation")).count(),
+    )
+
+
+def failing() -> QuerySet[Operation]:
+    """What failed lately and nothing newer of the same thing overtook, and what has been open for long; the newest first.
+    An account that is being closed is open until its date, and no failure."""
+    later = Operation.objects.filter(cloud=OuterRef("cloud"), created_at__gt=OuterRef("created_at"))
+    same = Q(instance=OuterRef("instance")) | Q(instance=None, kind=OuterRef("kind"))
+    now = timezone.now()
+    stuck = Q(state__in=OPEN, created_at__lt=now - OVERDUE) & ~Q(kind=OperationKind.CLOSE_CLOUD)
+    failed = Q(~Exists(later.filter(same)), state=WorkState.FAILED, created_at__gte=now - LATELY)
+    return operations().filter(failed | stuck)
+
+
+def operations() -> QuerySet[Operation]:
+    """All, the newest first, with whose they are."""
+    return Operation.objects.select_related("instance", "cloud__owner").order_by("-created_at")
+
+
 def people(asked: str = "") -> QuerySet[User]:
     """The beginning of a handle or an address, an id, or a namespace; the newest first."""
     rows = User.objects.select_related("cloud__plan").order_by("-date_joined")
@@ -49,12 +91,31 @@ def people(asked: str = "") -> QuerySet[User]:
     return rows.filter(pk__in=owners.union(*(some.values("pk") for some in found)))
 
 
-def events(*, cloud_id: str = "", actor: str = "", subject: str = "") -> QuerySet[Event]:
+def events(*, cloud_id: str = "", actor: str = "", subject: str = "", kind: str = "") -> QuerySet[Event]:
     """What happened, the newest first."""
-    rows = Event.objects.order_by("-at", "-pk")
-    for name, value in (("cloud_id", cloud_id), ("actor", actor), ("subject", subject)):
+    rows = Event.objects.order_by("-pk")  # they are only ever added
+    for name, value in (("cloud_id", cloud_id), ("actor", actor), ("subject", subject), ("kind", kind)):
         rows = rows.filter(**{name: value}) if value else rows
     return rows
+
+
+def ids_of(asked: str) -> list[str]:
+    """What the record may call it: an id as it is, a handle as its person and their cloud."""
+    found = User.objects.filter(handle=asked.lower()).values_list("pk", "cloud__pk").first()
+    return [asked, *(one for one in found or () if one)]
+
+
+def events_of(*filters: Q) -> QuerySet[Event]:
+    """What any of `filters` is true of, the newest first; each by its own index, as one OR it would look at every row."""
+    if not filters:
+        return events()
+    first, *others = (Event.objects.filter(one).order_by().values("pk") for one in filters)
+    return events().filter(pk__in=first.union(*others))
+
+
+def events_about(cloud: Cloud) -> QuerySet[Event]:
+    """What happened to a cloud and to whoever owns it."""
+    return events_of(Q(cloud_id=cloud.pk), Q(subject=cloud.owner_id))
 
 
 def loads() -> list[Load]:

@@ -19,8 +19,9 @@ def release(cloud: Cloud, cause: HoldCause, *, actor: str = "", reason: str = ""
     """The cause is gone. What ran before starts again unless another one holds it. False: it did not hold the cloud."""
     if not CloudHold.objects.filter(cloud=cloud, cause=cause).delete()[0]:
         return False
-    Event.record(cloud, before="held", after="released", actor=actor, reason=reason or f"{cause} no longer holds it")
-    _follow(cloud, actor)
+    why = reason or f"{cause} no longer holds it"
+    if not _follow(cloud, actor, why):  # a move leaves its own event
+        Event.record(cloud, before="held", after="released", actor=actor, reason=why)
     return True
 
 
@@ -36,21 +37,23 @@ def wanted_state(cloud: Cloud) -> tuple[CloudState, str]:
     return (CloudState(found[0].level), found[0].reason) if found else (CloudState.ACTIVE, "")
 
 
-def _follow(cloud: Cloud, actor: str) -> None:
+def _follow(cloud: Cloud, actor: str, told: str = "") -> bool:
+    """told: why, for the record. Returns whether its state changed."""
     if cloud.state not in _KEPT:
-        return
+        return False
     before, (wanted, why) = CloudState(cloud.state), wanted_state(cloud)
     if wanted == before:
         if cloud.state_reason != why:
             Cloud.objects.filter(pk=cloud.pk).update(state_reason=why)
             standstill.touch(cloud)  # each app says why it does not run
-        return
+        return False
     if wanted == CloudState.ACTIVE:
-        move(cloud, wanted, actor=actor, state_reason="", generation=cloud.generation + 1)
+        move(cloud, wanted, actor=actor, reason=told, state_reason="", generation=cloud.generation + 1)
         standstill.start_again(cloud.owner, cloud)
         enqueue_cloud(cloud.pk)
-        return
+        return True
     if before == CloudState.ACTIVE:
         standstill.stop_work(cloud, f"The cloud is {wanted}.")
-    move(cloud, wanted, actor=actor, state_reason=why)
+    move(cloud, wanted, actor=actor, reason=told, state_reason=why)
     standstill.touch(cloud)
+    return True

@@ -226,7 +226,11 @@ def remove_instance(actor: User, instance: Instance, *, delete_data: bool = Fals
         return _removal_of(actor, locked)
     for other in Operation.objects.filter(instance=locked, state__in=steps.OPEN):
         steps.cancel(other, "The app was removed.")
-    changes = {"wanted": Wanted.REMOVED, "delete_data": delete_data, "generation": locked.generation + 1}
+    changes: dict[str, Any] = {
+        "wanted": Wanted.REMOVED,
+        "delete_data": delete_data,
+        "generation": locked.generation + 1,
+    }
     move(locked, InstanceState.REMOVING, actor=actor.pk, state_reason="", **changes)
     take_collection(actor, locked, delete_data=delete_data)
     locked.app_keys.all().delete()

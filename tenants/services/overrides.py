@@ -29,7 +29,9 @@ def grant_override(
     A quota below what is used removes nothing; it only refuses more. Raises Refused naming the field, Conflict.
     """
     locked = _lock(cloud)
-    override = Override(cloud=locked, granted_by=actor, reason=_reason(reason), ends_at=ends_at, **_checked(figures))
+    override = Override(
+        cloud=locked, granted_by=actor, reason=checked_reason(reason), ends_at=ends_at, **_checked(figures)
+    )
     if ends_at is not None and ends_at <= timezone.now():
         raise Refused("invalid_end", "It would have ended already.", field="ends_at")
     if Override.objects.filter(cloud=locked, ended_at__isnull=True).count() >= MOST:
@@ -42,7 +44,7 @@ def grant_override(
     override.save(force_insert=True)
     named = ", ".join(f"{name} {value}" for name, value in override.figures.items())
     until = f" until {ends_at:%Y-%m-%d %H:%M}" if ends_at else ""
-    _changed(actor, override, f"override {override.pk}: {named}{until}; {override.reason}")
+    _changed(actor, override, "exception", f"override {override.pk}: {named}{until}; {override.reason}")
     return override
 
 
@@ -53,7 +55,8 @@ def end_override(actor: User | None, override: Override, *, reason: str = "") ->
     now = timezone.now()
     if Override.objects.filter(pk=override.pk, ended_at__isnull=True).update(ended_at=now):
         override.cloud = locked
-        _changed(actor, override, f"override {override.pk} ended; {reason[:REASON_LIMIT]}".rstrip("; "))
+        said = f"override {override.pk} ended; {reason[:REASON_LIMIT]}".rstrip("; ")
+        _changed(actor, override, "exception ended", said)
     override.refresh_from_db(fields=["ended_at"])
     return override
 
@@ -88,16 +91,18 @@ def _checked(figures: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _reason(reason: str) -> str:
+def checked_reason(reason: str) -> str:
+    """Raises Refused naming it."""
     text = reason.strip()
     if not 1 <= len(text) <= REASON_LIMIT or not text.isprintable():
         raise Refused("reason_missing", f"Say why, in one line of at most {REASON_LIMIT} characters.", field="reason")
     return text
 
 
-def _changed(actor: User | None, override: Override, what: str) -> None:
+def _changed(actor: User | None, override: Override, after: str, what: str) -> None:
+    """after: never a state of the cloud, whose last change of state the record tells too."""
     cloud = override.cloud
-    Event.record(cloud, before=cloud.state, after=cloud.state, actor=actor.pk if actor else "", reason=what)
+    Event.record(cloud, before="", after=after, actor=actor.pk if actor else "", reason=what)
     announce(cloud.pk, cloud.pk)
     if override.traffic_bytes is not None:
         alerts.mark([cloud.pk])

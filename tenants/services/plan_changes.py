@@ -182,7 +182,8 @@ def change_plan(
     for other in Operation.objects.filter(cloud=locked, kind=OperationKind.CHANGE_PLAN, state__in=steps.OPEN):
         steps.cancel(other, "The plan was changed again.")
     said = f"plan {change.current.pk} became {plan.pk}" + (f"; {reason}" if reason else "")
-    Event.record(locked, before=locked.state, after=locked.state, actor=actor.pk if actor else "", reason=said)
+    before, after = f"plan {change.current.pk}"[:20], f"plan {plan.pk}"[:20]
+    Event.record(locked, before=before, after=after, actor=actor.pk if actor else "", reason=said)
     operation = steps.open_operation(OperationKind.CHANGE_PLAN, locked, CHANGE_STEPS, actor=actor, done=("fit", "plan"))
     announce(locked.pk, locked.pk)
     enqueue_cloud(locked.pk)

@@ -74,7 +74,8 @@ def archive_plan(actor: User | None, slug: str, *, archived: bool) -> Plan:
         plan.archived_at = timezone.now() if archived else None
         plan.save(update_fields=["archived_at"])
         before, after = ("offered", "archived") if archived else ("archived", "offered")
-        Event.record(plan, before=before, after=after, actor=_id(actor))
+        told = "Whoever has it keeps it; nobody chooses it." if archived else "It may be chosen again."
+        Event.record(plan, before=before, after=after, actor=_id(actor), reason=told)
     return plan
 
 
@@ -86,7 +87,8 @@ def delete_plan(actor: User | None, slug: str) -> None:
         return
     if slug == settings.DEFAULT_PLAN:
         raise Conflict("default_plan", "Newcomers get this plan: it cannot be deleted.")
-    Event.record(plan, before="archived" if plan.archived_at else "offered", after="deleted", actor=_id(actor))
+    was, terms = "archived" if plan.archived_at else "offered", _said(plan, {})
+    Event.record(plan, before=was, after="deleted", actor=_id(actor), reason=f"No cloud had it. It said: {terms}")
     try:
         plan.delete()
     except ProtectedError as error:
@@ -148,11 +150,11 @@ def _bring_in_line(plan: Plan) -> None:
 
 
 def _said(plan: Plan, before: Mapping[str, Any]) -> str:
-    """What became what, for the record."""
+    """What became what, for the record; of a new plan what it says."""
     now = {name: getattr(plan, name) for name in TERMS}
-    return ", ".join(
-        f"{name} {before.get(name, '–')} → {value}" for name, value in now.items() if before.get(name) != value
-    )
+    if not before:
+        return ", ".join(f"{name} {value}" for name, value in now.items() if value not in ("", None))
+    return ", ".join(f"{name} {before[name]} → {value}" for name, value in now.items() if before[name] != value)
 
 
 def _id(actor: User | None) -> str:

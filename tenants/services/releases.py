@@ -52,7 +52,9 @@ def review_release(operator: User, release: Release, *, approve: bool, note: str
     row.review, row.review_note = (Review.APPROVED if approve else Review.REFUSED), _reason(note, "note")
     row.listed = approve
     row.save()
-    Event.record(row, before="pending", after=row.review, actor=operator.pk, reason=row.review_note)
+    Event.record(
+        row, before="pending", after=row.review, actor=operator.pk, reason=row.review_note or "It may be listed."
+    )
     listing.show(row.app)
     enqueue_spread(row.app_id)
     return row
@@ -60,11 +62,14 @@ def review_release(operator: User, release: Release, *, approve: bool, note: str
 
 @transaction.atomic
 def unlist_app(operator: User, app: App, *, note: str) -> None:
-    """Take it off the catalog; its developer reads why. Those who have it, or know its slug, are not affected."""
+    """Take it off the catalog; its developer reads why. Those who have it, or know its slug, are not affected.
+
+    Again: nothing."""
     if not note.strip():
         raise Refused("reason_missing", "Say why, for its developer.", field="note")
     reason = _reason(note, "note")
-    app.releases.filter(listed=True).update(listed=False, review=Review.REFUSED, review_note=reason)
+    if not app.releases.filter(listed=True).update(listed=False, review=Review.REFUSED, review_note=reason):
+        return
     Event.record(app, before="listed", after="unlisted", actor=operator.pk, reason=reason)
     listing.show(app)
 

@@ -31,10 +31,10 @@ def report_app(actor: User, app: App, *, concern: str, text: str = "") -> AppRep
 
 
 @transaction.atomic
-def close_report(operator: User, report: AppReport) -> None:
-    """The operator has looked. Again: nothing."""
+def close_report(operator: User, report: AppReport, note: str = "") -> None:
+    """The operator has looked; note: kept with it. Again: nothing."""
     if AppReport.objects.filter(pk=report.pk, closed_at__isnull=True).update(closed_at=timezone.now()):
-        Event.record(report, before="open", after="closed", actor=operator.pk)
+        Event.record(report, before="open", after="closed", actor=operator.pk, reason=note or "Nothing to do.")
 
 
 @transaction.atomic
@@ -45,4 +45,4 @@ def answer_report(operator: User, report: AppReport, *, unlist: bool, note: str 
     """
     if unlist:
         unlist_app(operator, report.app, note=note)
-    close_report(operator, report)
+    close_report(operator, report, note)

@@ -46,7 +46,6 @@ def restore_cloud(operator: User, cloud: Cloud, reason: str) -> Cloud:
     row = _lock(cloud)
     if row.state not in HELD or not _suspended_by_operator(row):
         raise Conflict("not_suspended", f"A cloud that is {row.state} cannot be restored.")
-    Event.record(row, before="suspended", after="restored", actor=operator.pk, reason=reason)
     holds.release(row, HoldCause.OPERATOR, actor=operator.pk, reason=reason)
     if row.state == CloudState.ACTIVE:
         transaction.on_commit(lambda: _tell(row, "Your cloud is back", _RESTORED.format(console=settings.CONSOLE_URL)))
@@ -73,8 +72,9 @@ def resend_confirmation(operator: User, person: User, reason: str) -> None:
 
 
 @transaction.atomic
-def appoint(operator: User, person: User, role: str) -> User:
-    """Make somebody an operator of `role`, or ("") nobody in particular. Raises Refused, Conflict."""
+def appoint(operator: User, person: User, role: str, reason: str) -> User:
+    """Make somebody an operator of `role`, or ("") nobody in particular. Raises Refused naming the field, Conflict."""
+    reason = _reason(reason)
     if role and role not in OperatorRole.values:
         raise Refused("invalid_role", f"Roles are {', '.join(OperatorRole.values)}.", field="role")
     if person.pk == operator.pk:
@@ -86,7 +86,7 @@ def appoint(operator: User, person: User, role: str) -> User:
     row.is_staff, row.is_superuser = bool(role), role == OperatorRole.ADMIN
     row.operator_role = role or OperatorRole.ADMIN
     row.save(update_fields=["is_staff", "is_superuser", "operator_role"])
-    Event.record(row, before=before, after=role or "none", actor=operator.pk)
+    Event.record(row, before=before, after=role or "none", actor=operator.pk, reason=reason)
     return row
 
 

@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -18,28 +17,11 @@ from tenants.services import usage as services
 from tenants.services.statements import Statement
 from tenants.services.usage import Point, Span, Used
 from tenants.views.caps import cap_form
+from tenants.views.graphs import Graph, drawn
 from tenants.views.person import person
 
-_HEIGHT = 100
 _MONTHS = 24  # statements that the page leads to; the API has all
 _FORMATS = {Span.HOUR: "%d %b %H:%M", Span.DAY: "%d %b %Y", Span.MONTH: "%B %Y"}
-
-
-@dataclass(frozen=True)
-class Bar:
-    """x: number of its span. y, height: of _HEIGHT. label: for whoever points at it."""
-
-    x: int
-    y: float
-    height: float
-    label: str
-
-
-@dataclass(frozen=True)
-class Graph:
-    title: str
-    total: str
-    bars: tuple[Bar, ...]
 
 
 def _time(seconds: float) -> str:
@@ -80,20 +62,27 @@ def usage(request: HttpRequest) -> HttpResponse:
         "by": by,
         "spans": list(Span),
         "instance": instance,
-        "graphs": [_graph(title, points, by, measure, text) for title, measure, text in _GRAPHS],
-        "rows": [(_when(point, by), _texts(point.used)) for point in reversed(points)],
+        "graphs": graphs(points, by),
+        "rows": [(_when(point, by), texts_of(point.used)) for point in reversed(points)],
         "parts": [
-            (part, _texts(part.used))
+            (part, texts_of(part.used))
             for part in services.parts(cloud)
             if instance is None or part.subject == instance.pk
         ],
-        "titles": [title for title, _measure, _text in _GRAPHS],
+        "titles": TITLES,
         "notices": limits.notices(cloud),
         "standing": standing,
         "cap_form": cap_form(standing),
         "months": list(statements.months(cloud)[:_MONTHS]),
     }
     return render(request, "tenants/usage.html", context)
+
+
+TITLES = [title for title, _measure, _text in _GRAPHS]
+
+
+def graphs(points: list[Point], by: Span) -> list[Graph]:
+    return [_graph(title, points, by, measure, text) for title, measure, text in _GRAPHS]
 
 
 @never_cache
@@ -135,15 +124,11 @@ def _graph(
     title: str, points: list[Point], by: Span, measure: Callable[[Used], float], text: Callable[[float], str]
 ) -> Graph:
     values = [measure(point.used) for point in points]
-    most = max(values) or 1
-    bars = [
-        Bar(x, _HEIGHT - _HEIGHT * value / most, _HEIGHT * value / most, f"{_when(point, by)}: {text(value)}")
-        for x, (point, value) in enumerate(zip(points, values, strict=True))
-    ]
-    return Graph(title, text(sum(values)), tuple(bars))
+    labels = [f"{_when(point, by)}: {text(value)}" for point, value in zip(points, values, strict=True)]
+    return drawn(title, text(sum(values)), values, labels)
 
 
-def _texts(used: Used) -> list[tuple[str, str]]:
+def texts_of(used: Used) -> list[tuple[str, str]]:
     return [(title, text(measure(used))) for title, measure, text in _GRAPHS]
 
 

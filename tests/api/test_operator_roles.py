@@ -1,118 +1,27 @@
-"""Operator roles × what changes something: who may, by API and by page, and that each leaves an event."""
+"""What operators do for people, beside who may (test_operator_matrix.py): what comes of it, and what is refused."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from allauth.account.models import EmailAddress
 from django.core import mail
-from django.db import DatabaseError, connection, transaction
 from django.test import Client
 
 from k8s.specs import MicroPhase
 from tenants import operators
-from tenants.api.urls import urlpatterns
-from tenants.models import Cloud, Event, Instance, Operation, OperatorRole, User
+from tenants.models import Cloud, Instance, OperatorRole, User
 from tenants.services.instances import install_app
 from tests.api.client import Program, error
+from tests.api.test_operator_matrix import operator_of
 from tests.offers import offer
 from tests.worlds import MemoryCluster, active_person, cloud_of, released, settle
 
 pytestmark = pytest.mark.django_db
 WHY = {"reason": "They asked for it."}
-Act = Callable[[User], tuple[str, str, Any]]
 
 
 @pytest.fixture(autouse=True)
 def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provider.pages.totals.REMEMBER_S", -1.0)
-
-
-def operator_of(cluster: MemoryCluster, role: str) -> User:
-    user = active_person(cluster, role)
-    user.is_staff, user.operator_role = True, role
-    user.save()
-    return user
-
-
-def suspended(person: User) -> tuple[str, str, Any]:
-    return "POST", f"operator/clouds/{person.cloud.pk}/suspend/", WHY
-
-
-def retried(person: User) -> tuple[str, str, Any]:
-    operation = Operation.objects.create(kind="create_cloud", cloud=person.cloud, state="failed")
-    return "POST", f"operator/operations/{operation.pk}/retry/", WHY
-
-
-def mailed(person: User) -> tuple[str, str, Any]:
-    EmailAddress.objects.update_or_create(user=person, email=person.email, defaults={"verified": False})
-    return "POST", f"operator/people/{person.pk}/confirmation/", WHY
-
-
-def given_more(person: User) -> tuple[str, str, Any]:
-    return (
-        "POST",
-        f"operator/clouds/{person.cloud.pk}/overrides/",
-        {"figures": {"memory_mib": 99_000}, "reason": "a trial"},
-    )
-
-
-def put_on_a_plan(person: User) -> tuple[str, str, Any]:
-    offer("large")
-    return "POST", f"operator/clouds/{person.cloud.pk}/plan/", {"plan": "large", "reason": "a gift"}
-
-
-def appointed(person: User) -> tuple[str, str, Any]:
-    return "PUT", f"operator/people/{person.pk}/role/", {"role": "support"}
-
-
-ACTS: dict[Act, tuple[str, str]] = {
-    suspended: ("people", "support admin"),
-    retried: ("people", "support admin"),
-    mailed: ("people", "support admin"),
-    given_more: ("plans", "billing admin"),
-    put_on_a_plan: ("plans", "billing admin"),
-    appointed: ("operators", "admin"),
-}
-
-
-@pytest.mark.parametrize("act", ACTS, ids=lambda act: act.__name__)
-@pytest.mark.parametrize("role", OperatorRole.values)
-def test_roles_may_what_the_table_says_and_each_act_is_written_down(
-    cluster: MemoryCluster, role: str, act: Act
-) -> None:
-    person, operator = active_person(cluster), operator_of(cluster, role)
-    method, path, body = act(person)
-    before = Event.objects.filter(actor=operator.pk).count()
-    answer = Program(operator, ("operator:*",))(method, path, body)
-    area, allowed = ACTS[act]
-    assert operators.may(operator, area) is (role in allowed.split())
-    if role in allowed.split():
-        assert answer.status_code in (200, 201, 202, 204), answer.content
-        assert Event.objects.filter(actor=operator.pk).count() > before
-    else:
-        assert error(answer)[:2] == (403, "forbidden")
-        assert Event.objects.filter(actor=operator.pk).count() == before
-
-
-@pytest.mark.parametrize("role", OperatorRole.values)
-def test_every_role_may_look_and_nobody_else(cluster: MemoryCluster, role: str) -> None:
-    person, operator = active_person(cluster), operator_of(cluster, role)
-    program = Program(operator, ("operator:read",))
-    for path in ("people/", f"people/{person.pk}/", "audit/", "cells/", "plans/", "apps/reports/"):
-        assert program("GET", f"operator/{path}").status_code == 200
-        assert Program(person)("GET", f"operator/{path}").status_code == 403
-        assert Program()("GET", f"operator/{path}").status_code == 401
-    assert program("POST", f"operator/clouds/{person.cloud.pk}/suspend/", WHY).status_code == 403
-
-
-def test_no_operators_address_is_without_an_area_that_is_known() -> None:
-    for pattern in urlpatterns:
-        if str(pattern.pattern).startswith("operator/"):
-            group, _, area = pattern.callback.cls.area.partition(":")  # type: ignore[attr-defined]
-            assert group == "operator"
-            writes = {"post", "put", "patch", "delete"} & set(dir(pattern.callback.cls))  # type: ignore[attr-defined]
-            assert not writes or area in operators.AREAS
+    monkeypatch.setattr("tenants.services.figures.REMEMBER_S", -1.0)
 
 
 @pytest.mark.parametrize("role", OperatorRole.values)
@@ -127,7 +36,7 @@ def test_pages_hold_to_the_same_table(cluster: MemoryCluster, role: str) -> None
     done = browser.post(f"/operator/clouds/{person.cloud.pk}/support/", {"do": "suspend", "reason": "abuse"})
     assert done.status_code == (302 if operators.may(operator, "people") else 403)
     assert cloud_of(person).state == ("suspended" if operators.may(operator, "people") else "active")
-    team = browser.post("/operator/team/", {"email": person.email, "role": "billing"})
+    team = browser.post("/operator/team/", {"email": person.email, "role": "billing", "reason": "They help."})
     assert team.status_code == (302 if role == "admin" else 403)
     assert User.objects.get(pk=person.pk).is_staff is (role == "admin")
     assert browser.get("/operator/mails/").status_code == (200 if role == "admin" else 403)
@@ -170,12 +79,12 @@ def test_an_act_without_a_reason_is_refused(cluster: MemoryCluster, reason: Any)
 def test_nobody_changes_their_own_role_or_suspends_their_own_cloud(cluster: MemoryCluster) -> None:
     operator = operator_of(cluster, "admin")
     program = Program(operator, ("operator:*",))
-    assert error(program("PUT", f"operator/people/{operator.pk}/role/", {"role": ""}))[:2] == (409, "own_role")
+    assert error(program("PUT", f"operator/people/{operator.pk}/role/", {"role": "", **WHY}))[:2] == (409, "own_role")
     assert error(program("POST", f"operator/clouds/{operator.cloud.pk}/suspend/", WHY))[:2] == (409, "own_cloud")
     person = active_person(cluster)
-    assert error(program("PUT", f"operator/people/{person.pk}/role/", {"role": "king"}))[::2] == (422, "role")
-    assert program("PUT", f"operator/people/{person.pk}/role/", {"role": "billing"}).json()["role"] == "billing"
-    assert program("PUT", f"operator/people/{person.pk}/role/", {"role": ""}).json()["role"] == ""
+    assert error(program("PUT", f"operator/people/{person.pk}/role/", {"role": "king", **WHY}))[::2] == (422, "role")
+    assert program("PUT", f"operator/people/{person.pk}/role/", {"role": "billing", **WHY}).json()["role"] == "billing"
+    assert program("PUT", f"operator/people/{person.pk}/role/", {"role": "", **WHY}).json()["role"] == ""
     assert User.objects.get(pk=person.pk).is_staff is False
 
 
@@ -186,16 +95,6 @@ def test_people_are_found_by_what_operators_know_of_them(cluster: MemoryCluster)
         found = program("GET", f"operator/people/?q={asked}").json()["results"]
         assert person.pk in [row["id"] for row in found]
     assert program("GET", "operator/people/?q=%00%27--").json()["results"] == []
-
-
-@pytest.mark.parametrize(
-    "change", ["UPDATE tenants_event SET reason = ''", "DELETE FROM tenants_event", "TRUNCATE tenants_event"]
-)
-def test_what_was_written_down_stays(cluster: MemoryCluster, change: str) -> None:
-    active_person(cluster)
-    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(change)
-    assert Event.objects.exists()
 
 
 def test_cells_tell_their_load_and_plans_what_they_bring_in(cluster: MemoryCluster) -> None:

@@ -97,16 +97,16 @@ def test_operators_see_who_is_over(clock: Clock, instance: Instance, cluster: Me
     path = f"/operator/clouds/{instance.cloud_id}/"
     alerts.look()
     assert program("GET", "operator/clouds/full/").json()["results"] == []
-    assert path not in http.get("/operator/clouds/?over=traffic").content.decode()
+    assert path not in http.get("/operator/clouds/?show=traffic").content.decode()
     metering.record([Reading("gate", instance.pk, bytes_out=95 * GB)])
     alerts.look()
     [told] = program("GET", "operator/clouds/full/").json()["results"]
     assert (told["cloud"], told["used_bytes"], told["percent"]) == (instance.cloud_id, 103 * GB, 100)
     assert program("GET", "operator/clouds/full/?what=storage").json()["results"] == []
     assert error(program("GET", "operator/clouds/full/?what=cpu"))[::2] == (422, "what")
-    assert path in http.get("/operator/clouds/?over=traffic").content.decode()
+    assert path in http.get("/operator/clouds/?show=traffic").content.decode()
     assert "Sent 103 GB of 100 GB." in http.get(path).content.decode()
-    assert 'href="/operator/clouds/?over=traffic"' in http.get("/operator/").content.decode()
+    assert 'href="/operator/clouds/?show=traffic"' in http.get("/operator/").content.decode()
     assert error(Program(instance.cloud.owner)("GET", "operator/clouds/full/"))[0] in (403, 404)
 
 

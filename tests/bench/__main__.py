@@ -1,6 +1,6 @@
 """Clone what is committed, start it cold, start it warm, measure, stop.
 
-`publishing`, `gate`, `sleeping`: only that, from this checkout. `cluster`: what clouds on a Kubernetes cost.
+`publishing`, `gate`, `sleeping`, `desk`: only that, from this checkout. `cluster`: what clouds on a Kubernetes cost.
 """
 
 import argparse
@@ -24,7 +24,10 @@ def main() -> int:
         prog="make bench", description="Measure a whole Freehold on this machine, or clouds on a Kubernetes."
     )
     parser.add_argument(
-        "section", nargs="?", choices=["machine", "publishing", "cluster", "gate", "sleeping"], default="machine"
+        "section",
+        nargs="?",
+        choices=["machine", "publishing", "cluster", "gate", "sleeping", "desk"],
+        default="machine",
     )
     parser.add_argument("--skip-cold", action="store_true", help="use this checkout's environment, not a fresh clone's")
     arguments = parser.parse_args()
@@ -36,6 +39,10 @@ def main() -> int:
         from tests.bench import gate  # starts stores of its own
 
         figures, result = gate.measure(), RESULT.with_name("bench-gate.json")
+    elif arguments.section == "desk":
+        from tests.bench import desk  # starts stores of its own
+
+        figures, result = desk.measure(), RESULT.with_name("bench-desk.json")
     elif arguments.section == "sleeping":
         figures, result = _sleeping(), RESULT.with_name("bench-sleeping.json")
     elif arguments.section == "publishing":
@@ -62,9 +69,9 @@ def measure(*, with_cold: bool) -> list[Figure]:
     finally:
         stack.stop()
         shutil.rmtree(folder, ignore_errors=True)
-    from tests.bench import gate  # starts stores of its own
+    from tests.bench import desk, gate  # start stores of their own
 
-    return figures + data.measure() + gate.measure()
+    return figures + data.measure() + gate.measure() + desk.measure()
 
 
 def _publishing() -> list[Figure]:

@@ -128,7 +128,7 @@ def test_what_a_version_does_first_decides_whether_it_takes_over(someone: Someon
 
 
 def _update_in_the_browser(chromium: Browser, freehold: Stack, user: Person, instance_id: str) -> None:
-    page = _signed_in(chromium, freehold, user)
+    page = signed_in(chromium, freehold, user)
     page.goto(f"{freehold.console}/instances/{instance_id}/")
     picture(page, "update")
     card = page.locator("#update")
@@ -143,7 +143,7 @@ def _update_in_the_browser(chromium: Browser, freehold: Stack, user: Person, ins
     page.context.close()
 
 
-def _signed_in(chromium: Browser, freehold: Stack, who: Person) -> Page:
+def signed_in(chromium: Browser, freehold: Stack, who: Person) -> Page:
     page = chromium.new_context(viewport=WIDE).new_page()
     page.goto(f"{freehold.console}/accounts/login/")
     page.locator("input[name=login]").fill(who.email)
@@ -154,7 +154,7 @@ def _signed_in(chromium: Browser, freehold: Stack, who: Person) -> Page:
 
 
 def _look_at_the_project(chromium: Browser, freehold: Stack, author: Person, project: str, own: str) -> None:
-    page = _signed_in(chromium, freehold, author)
+    page = signed_in(chromium, freehold, author)
     page.goto(f"{freehold.console}/projects/{project}/")
     expect(page.locator("#copy")).to_contain_text("herons-dev")
     expect(page.locator("#releases")).to_contain_text("Withdraw")

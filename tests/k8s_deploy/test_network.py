@@ -70,3 +70,19 @@ def test_only_those_who_need_them_reach_stores_mail_and_the_apiserver() -> None:
     assert may(587) == {"web", "worker"}
     assert may(6443) == may(443) == {"live", "worker", "observer", "bundles"}
     assert may(80) == may(22) == set()
+
+
+def test_with_payments_the_console_reaches_the_public_internet_on_one_port_and_nothing_private() -> None:
+    policies = list(of_kind("NetworkPolicy", folder="base").values())
+    paying = [*policies, *of_kind("NetworkPolicy", folder="payments").values()]
+    outside, inside = ("54.187.174.169", "2a01::1"), ("10.0.0.5", "169.254.169.254", "100.64.0.1", "fd00::1", "fe80::1")
+    for address in outside:
+        assert not allowed(policies, "egress", PROVIDER["web"], address, 443)
+        assert allowed(paying, "egress", PROVIDER["web"], address, 443)
+        assert not any(allowed(paying, "egress", PROVIDER["web"], address, port) for port in (22, 80, 8443))
+    for address in inside:
+        assert not allowed(paying, "egress", PROVIDER["web"], address, 443)
+    for name, pod in PROVIDER.items():
+        if name != "web":
+            before = [allowed(policies, "egress", pod, address, 443) for address in outside]
+            assert before == [allowed(paying, "egress", pod, address, 443) for address in outside]

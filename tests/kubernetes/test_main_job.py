@@ -1,14 +1,18 @@
 """The main job with real pods: sign up, publish, install, use, remove, leave. One whole Freehold for all of it."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.journey import raw
 from tests.journey.apps import CHATTY, CRASHES, RECORDER, STATIC
 from tests.journey.people import Person, sign_in
 from tests.journey.stack import client, discard, new_home, until
+from tests.kubernetes.quota_watch import give, watched
 from tests.kubernetes.whole import ON_TESTBED, ClusterStack
 
 
@@ -144,6 +148,61 @@ def test_an_app_whose_image_is_missing_says_so_and_runs_by_itself_once_it_is_the
     until(lambda: owner.instance(instance["id"])["state"] == "running", 180, "running without anybody's help", 1)
     assert owner.instance(instance["id"])["state_reason"] == ""
     assert owner.web.get(instance["url"]).text == "here at last"
+
+
+def at_once(person: Person, number: int, asks: Sequence[tuple[str, dict[str, Any] | None]]) -> list[httpx.Response]:
+    """`number` calls of the API that begin together, by turns those of `asks`: path and body of a POST."""
+    start = threading.Barrier(number)
+
+    def ask(n: int) -> httpx.Response:
+        path, body = asks[n % len(asks)]
+        with client(base_url=str(person.api.base_url), headers=person.api.headers, timeout=120) as http:
+            start.wait(60)
+            return http.post(path, json=body)
+
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(ask, range(number)))
+
+
+def awake(person: Person) -> list[dict[str, Any]]:
+    """Their instances that run, once each is in a state that lasts and nothing is asked of any."""
+
+    def settled() -> list[dict[str, Any]]:
+        rows = person.call("GET", "instances/")["results"]
+        waiting = [one for one in person.call("GET", "operations/")["results"] if one["finished_at"] is None]
+        return rows if not waiting and all(row["state"] in ("running", "asleep") for row in rows) else []
+
+    return [row for row in until(settled, 240, "all at rest", 0.5) if row["state"] == "running"]
+
+
+def test_fifty_installs_at_once_with_room_for_one_are_one_and_nothing_is_ever_above_the_quota(
+    freehold: ClusterStack, recorder: dict[str, Any]
+) -> None:
+    crowd = Person(freehold, "crowd")
+    first = crowd.running(recorder["app"])
+    crowd.call("PATCH", f"instances/{first['id']}/", json={"sleep_after_s": 0})
+    one_mib = first["size"]["memory_mib"]
+    room_mib = 2 * one_mib + one_mib // 2
+    give(freehold, crowd, memory_mib=room_mib)
+    with watched(freehold, crowd, room_mib, 20) as seen:
+        answers = at_once(crowd, 50, [("instances/", {"app": recorder["app"]})])
+        assert sorted({answer.status_code for answer in answers}) == [202, 422]
+        (made,) = [answer.json() for answer in answers if answer.status_code == 202]
+        refused = {answer.json()["error"]["code"] for answer in answers if answer.status_code == 422}
+        assert refused == {"quota_exceeded"}
+        assert {row["id"] for row in awake(crowd)} == {first["id"], made["id"]}
+        # The last unit again, this time between one that is to wake and one that is to come.
+        crowd.finished(crowd.call("POST", f"instances/{made['id']}/sleep/")["id"])
+        assert {row["id"] for row in awake(crowd)} == {first["id"]}
+        wake = (f"instances/{made['id']}/wake/", None)
+        answers = at_once(crowd, 20, [wake, ("instances/", {"app": recorder["app"]})])
+        assert 202 in {answer.status_code for answer in answers}
+        assert {answer.status_code for answer in answers} <= {202, 409, 422}
+        left = awake(crowd)
+        assert len(left) == 2 and first["id"] in {row["id"] for row in left}
+    assert seen.over == []
+    assert seen.most_mib == [2 * one_mib, 2 * one_mib]
+    assert min(seen.rows, seen.cluster) > 50
 
 
 def test_closing_the_account_takes_the_namespace_along(freehold: ClusterStack, recorder: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ class Person:
 
 @pytest.fixture(autouse=True)
 def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provider.pages.totals.REMEMBER_S", -1.0)
+    monkeypatch.setattr("tenants.services.figures.REMEMBER_S", -1.0)
 
 
 @pytest.fixture(autouse=True)

@@ -161,7 +161,7 @@ def test_plans_are_downloaded_and_brought_in_as_a_file(operator: Person) -> None
 
 def test_an_operator_finds_a_cloud_and_gives_it_more_for_a_while(operator: Person, ada: Person) -> None:
     path = f"/operator/clouds/{ada.cloud.pk}/"
-    assert path not in words(operator.browser, "/operator/clouds/")
+    assert path not in words(operator.browser, "/operator/clouds/?show=exceptions")
     assert path in words(operator.browser, "/operator/clouds/?q=AD")
     assert operator.browser.get("/operator/clouds/?q=%00x").status_code == 200
     until = timezone.now() + timedelta(days=30)
@@ -173,7 +173,7 @@ def test_an_operator_finds_a_cloud_and_gives_it_more_for_a_while(operator: Perso
     assert override.ends_at is not None and abs(override.ends_at - until) < timedelta(minutes=1)
     page = words(operator.browser, path)
     assert "Apps: 30" in page and "0 of 30" in page and "A friend" in page
-    assert path in words(operator.browser, "/operator/clouds/")
+    assert path in words(operator.browser, "/operator/clouds/?show=exceptions")
     for wrong, words_of in (
         ({"instances": "-1"}, "greater than or equal to 0"),
         ({"reason": ""}, "required"),
@@ -182,7 +182,7 @@ def test_an_operator_finds_a_cloud_and_gives_it_more_for_a_while(operator: Perso
     ):
         refused = operator.browser.post(path, {**form, "idempotency_key": "other", **wrong})
         assert refused.status_code == 422 and words_of in refused.content.decode(), wrong
-    operator.browser.post(f"{path}overrides/{override.pk}/end/")
+    operator.browser.post(f"{path}overrides/{override.pk}/end/", {"reason": "It is over."})
     override.refresh_from_db()
     assert override.ended_at is not None and "0 of 20" in words(operator.browser, path)
 

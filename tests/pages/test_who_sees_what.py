@@ -103,6 +103,7 @@ EXPECTED: dict[str, tuple[int | None, int, int, int]] = {
     "operator_catalog": (404, 404, 404, 200),
     "operator_review": (404, 404, 404, 405),
     "operator_report": (404, 404, 404, 405),
+    "operator_unlist": (404, 404, 404, 405),
     "operator_plans": (404, 404, 404, 200),
     "operator_plan": (404, 404, 404, 200),
     "operator_plan_new": (404, 404, 404, 200),

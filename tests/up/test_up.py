@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from provider.up.child import SOURCE
@@ -94,6 +95,28 @@ def test_a_token_for_a_person_is_printed_by_a_command_that_finds_the_home(runnin
     unknown = subprocess.run((*command[:-1], "nobody@example.org"), cwd=SOURCE, env=env, capture_output=True, text=True)
     assert unknown.returncode == 1
     assert "Nobody has the address nobody@example.org." in unknown.stderr
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE tenants_event SET reason = 'other'",
+        "DELETE FROM tenants_event",
+        "TRUNCATE tenants_event",
+        "ALTER TABLE tenants_event DISABLE TRIGGER event_append_only",
+        "DROP TRIGGER event_append_only ON tenants_event",
+        "SET session_replication_role = 'replica'",
+        "SET ROLE freehold_owner",
+    ],
+)
+def test_the_role_that_the_processes_use_may_not_change_what_happened(running: Up, change: str) -> None:
+    environment = Path(f"/proc/{leader(running, 'provider.wsgi')}/environ").read_bytes().split(b"\0")
+    url = next(line.partition(b"=")[2].decode() for line in environment if line.startswith(b"DATABASE_URL="))
+    with psycopg.connect(url, autocommit=True) as connection:
+        before = connection.execute("SELECT count(*) FROM tenants_event").fetchone()
+        with pytest.raises(psycopg.Error, match="permission denied|must be owner"):
+            connection.execute(change.encode())
+        assert connection.execute("SELECT count(*) FROM tenants_event").fetchone() == before != (0,)
 
 
 def test_https_is_trusted_by_whoever_trusts_the_certificate_authority(running: Up) -> None:
