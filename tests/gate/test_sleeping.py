@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from tenants import feed
-from tenants.models import Cloud, Collection, DataServer, Drain, Event, Instance, InstanceMicro
+from tenants.models import Cloud, Collection, DataServer, Drain, Event, HoldCause, Instance, InstanceMicro
 from tenants.models import Gate as GateRow
-from tenants.services import sleeping
+from tenants.services import holds, quota, sleeping
 from tenants.states import CloudState, DataServerState, InstanceState, move
 from tests.free_ports import free_port
 from tests.gate.conftest import errors_of
@@ -257,6 +258,21 @@ def test_a_wake_that_fails_says_why_on_the_page_and_to_programs(gate: Gate, app:
     assert [reply.status for reply in replies] == [503, 503]
     assert "It never listened." in replies[0].text
     assert errors_of(replies[1]) == ["Failed"]
+
+
+def test_in_a_cloud_that_is_held_nothing_wakes_and_its_owner_reads_why(gate: Gate, app: App) -> None:
+    app.sleep()
+    why = "The plan Large has not been paid for since 1 March 2027."
+    with transaction.atomic():
+        holds.hold(quota.locked(app.house.owner.cloud.pk), HoldCause.PAYMENT, CloudState.ASLEEP, why)
+    page = gate.http.ask(app.house.host, "/", app.house.cookie(), HTML)
+    assert page.status == 503 and "This app is asleep" in page.text and why in page.text
+    program = gate.http.ask(app.house.host, "/", app.house.cookie(), ("Accept", "application/json"))
+    assert (program.status, errors_of(program)) == (503, ["Asleep"])
+    stranger = gate.http.ask(app.house.host, "/open/door", HTML)
+    assert stranger.status == 503 and why not in stranger.text and "Its owner can see why" in stranger.text
+    app.work()
+    assert app.row.state not in (InstanceState.WAKING, InstanceState.RUNNING) and app.process is None
 
 
 def test_open_streams_count_as_use(gate: Gate, other_gate: Gate, app: App) -> None:
