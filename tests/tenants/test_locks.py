@@ -5,6 +5,8 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 PACKAGES = ("tenants", "apps_catalog", "provider")
+# Whoever ends a drain deletes the answers that point at it: here a new one is to be kept out until then.
+WHOLE = ("tenants/services/drains.py",)
 
 
 def test_no_lock_keeps_others_from_pointing_at_a_row() -> None:
@@ -14,6 +16,7 @@ def test_no_lock_keeps_others_from_pointing_at_a_row() -> None:
         f"{file.relative_to(SOURCE)}: {call}"
         for package in PACKAGES
         for file in (SOURCE / package).rglob("*.py")
+        if str(file.relative_to(SOURCE)) not in WHOLE
         for call in re.findall(r"select_for_update\([^\n]*", file.read_text())
     }
     assert found
