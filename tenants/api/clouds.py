@@ -24,7 +24,7 @@ class OwnCloud(Endpoint):
     def get(self, request: Request) -> Response:
         """The cloud with its quota, what is used of it, `notices` of limits that come near (80, 95, 100 %), and `payment`
         where its plan is not paid for: what follows, and when."""
-        cloud = access.cloud_of(person(request))
+        cloud = access.cloud_with_notices(person(request))
         late = lateness(cloud)
         payment = late_document(late) if late else None
         notices = [notice_document(notice) for notice in counting(cloud)]

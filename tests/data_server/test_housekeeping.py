@@ -103,7 +103,7 @@ def test_only_blobs_that_were_there_before_the_start_are_swept(tmp_path: Path) -
             orphan.parent.mkdir()
             orphan.write_bytes(b"its writer was killed")
             os.utime(orphan, (1, 1))
-            one.blobs.adopt(staged, "ab" + "2" * 30)
+            one.blobs.adopt([(staged, "ab" + "2" * 30)])
             assert await one.sweep(found.started) == 1
             assert [name for name, _ in one.blobs.everything()] == ["ab" + "2" * 30]
 
