@@ -24,7 +24,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-http.server.ThreadingHTTPServer(("", int(os.environ["PORT"])), Handler).serve_forever()
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128  # of five, the usual, a hundred visitors at once leave some waiting for a minute
+
+Server(("", int(os.environ["PORT"])), Handler).serve_forever()
 """,
 }
 
