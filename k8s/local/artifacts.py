@@ -17,11 +17,12 @@ import zipfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from k8s.errors import NotFound, Permanent
-from k8s.local import deflating
-from k8s.local.deflating import Deflating, Pieces
+
+if TYPE_CHECKING:
+    from k8s.local.deflating import Deflating, Pieces
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _CHUNK = 1024 * 1024
@@ -72,12 +73,14 @@ def put(store: Path, draft: Path) -> str:
     return digest
 
 
-def pack(folder: Path, out: Path, limit_bytes: int, pieces: Pieces | None = None) -> int:
+def pack(folder: Path, out: Path, limit_bytes: int, pieces: "Pieces | None" = None) -> int:
     """Write `folder` as a deterministic tar.gz (sorted names, no times, no owners); returns the unpacked bytes.
 
     pieces: what was compressed for earlier archives, to which this one's are added; it changes the time, not the result.
     Raises Permanent when it holds devices, sockets or links that lead outside, or more than `limit_bytes`.
     """
+    from k8s.local import deflating  # not above: a pod that wakes only unpacks, and waits for each import
+
     total = 0
     with out.open("wb") as raw, deflating.writing(raw, pieces) as archive:
         for path in _walk(folder):
@@ -228,7 +231,7 @@ def _walk(folder: Path) -> Iterable[Path]:
             yield from _walk(Path(entry.path))
 
 
-def _add(archive: Deflating, path: Path, name: str) -> int:
+def _add(archive: "Deflating", path: Path, name: str) -> int:
     status = path.lstat()
     info = tarfile.TarInfo(name)
     info.mode = 0o755 if stat.S_ISDIR(status.st_mode) or status.st_mode & 0o100 else 0o644
@@ -247,7 +250,7 @@ def _add(archive: Deflating, path: Path, name: str) -> int:
     return info.size
 
 
-def _add_content(archive: Deflating, path: Path, size: int) -> None:
+def _add_content(archive: "Deflating", path: Path, size: int) -> None:
     left = size
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb", 0) as content:
         while left:

@@ -5,6 +5,7 @@
 
 import hashlib
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,8 @@ def stage(image: Image, target: Path, uv: Path) -> None:
         shutil.copy(_PROJECT / module, content / "lib" / module)
     for name in image.folders:
         shutil.copytree(_RUNTIMES / name, content / name, ignore=shutil.ignore_patterns("__pycache__"))
+        _compile(content, content / name)
+    _compile(content, content / "lib")
     if image.servers:
         prepare(content / "python", uv)
     (content / "bin").mkdir()
@@ -79,6 +82,23 @@ def stage(image: Image, target: Path, uv: Path) -> None:
         shutil.copy(uv, content / "bin" / "uv")
     (target / "packages").write_text("".join(f"{package}\n" for package in image.packages))
     (target / "Containerfile").write_text(_CONTAINERFILE.format(passwd=PASSWD, user=USER))
+
+
+def _compile(content: Path, folder: Path) -> None:
+    """For the Python of the images: a pod that wakes would do it, and nothing keeps what it makes. Modules go without where
+    this machine has another version."""
+    where = ("-s", str(content), "-p", "/opt/freehold")
+    command = (
+        "/usr/bin/python3",
+        "-m",
+        "compileall",
+        "-qq",
+        "--invalidation-mode",
+        "unchecked-hash",
+        *where,
+        str(folder),
+    )
+    subprocess.run(command, check=False, capture_output=True)
 
 
 def digest(folder: Path) -> str:
