@@ -15,7 +15,8 @@ from apps_catalog.spacefile.schedule import Cron, Rate, parse_interval
 
 LIMIT_S = 1.0
 # PyYAML, which writes the files, leaves 08 and 0e0 without quotes: for YAML 1.1 no numbers, for its successor they are.
-_NUMBERS_SINCE = re.compile("0[0-9]*[89][0-9]*|[0-9]+e[0-9]+")
+# 0e too, to which an action's number is added.
+_NUMBERS_SINCE = re.compile("0[0-9]*[89][0-9]*|[0-9]+e[0-9]*")
 words = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=8).filter(
     lambda word: not _NUMBERS_SINCE.fullmatch(word)
 )
