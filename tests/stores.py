@@ -6,6 +6,7 @@ directory is kept between runs (making it takes most of a second); everything el
 
 import asyncio
 import atexit
+import fcntl
 import os
 import shutil
 import signal
@@ -30,6 +31,15 @@ def _homes() -> Iterator[Path]:
     name = SOURCE.as_posix().strip("/").replace("/", "-")
     for number in range(20):
         yield Path(tempfile.gettempdir()) / f"freehold-tests-{os.geteuid()}-{name}-{number}"
+
+
+def _claimed() -> home.Home:
+    """One that nobody else has, emptied. One run after the other: looking whether a home is free writes into it."""
+    with open(f"{next(_homes())}.claim", "w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        place = _claim()
+        _empty(place)
+        return home.prepare(place.path)
 
 
 def _claim() -> home.Home:
@@ -70,9 +80,7 @@ def _stop(server: subprocess.Popen[bytes], number: signal.Signals) -> None:
 def start() -> None:
     """Both stores up, and the environment as `manage.py up` would give it to its processes."""
     machine.check_tools()
-    place = _claim()
-    _empty(place)
-    place = home.prepare(place.path)
+    place = _claimed()
     ports.choose(place.path)  # a cluster on the same machine has ports among those that a checkout's path leads to
     secrets = secretfile.load(place.path)
     database = postgres.cluster(place, secrets, UNSAFE_BUT_QUICK)
