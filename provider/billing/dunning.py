@@ -118,12 +118,12 @@ def _end(arrears: Arrears, state: ArrearsState, now: datetime) -> None:
 
 def _remind(arrears: Arrears, now: datetime) -> None:
     soon = arrears.next_at is not None and arrears.next_at - REMINDED_BEFORE <= now < arrears.next_at
-    if soon and arrears.reminded != arrears.state:
-        Arrears.objects.filter(pk=arrears.pk).update(reminded=arrears.state)
+    if soon:
         _tell(arrears, f"{arrears.state}{SOON}", now)
 
 
 def _tell(arrears: Arrears, what: str, now: datetime) -> None:
+    """Once: the row of the mail says that it was."""
     ArrearsMail.objects.get_or_create(
         arrears=arrears, what=what, defaults={"date": arrears.next_at, "told_at": now, "mail_at": now}
     )

@@ -63,7 +63,6 @@ class Migration(migrations.Migration):
                 ("began_at", models.DateTimeField()),
                 ("since", models.DateTimeField()),
                 ("next_at", models.DateTimeField(blank=True, null=True)),
-                ("reminded", models.CharField(blank=True, max_length=12)),
                 ("ended_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "cloud",

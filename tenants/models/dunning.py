@@ -41,7 +41,6 @@ class Arrears(models.Model):
 
     next_at: when the next state begins, if nothing is paid until then; None where none follows. Never earlier than the
     mail said that told the date: each state lasts its whole time, however late we come to it.
-    reminded: the state of which the owner was told a second time that its end is near.
     """
 
     cloud = models.ForeignKey(Cloud, on_delete=models.CASCADE, related_name="arrears")
@@ -49,7 +48,6 @@ class Arrears(models.Model):
     began_at = models.DateTimeField()
     since = models.DateTimeField()
     next_at = models.DateTimeField(null=True, blank=True)
-    reminded = models.CharField(max_length=12, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
