@@ -1,6 +1,9 @@
 """Groups of tests beside each other, for most of their time goes by waiting: each a folder or file, in its own pytest.
 
 tests.stores gives each its own home, ports and databases, so they share nothing but the machine.
+
+What fails is tried once more, in a new process and by itself, and both tries are shown: two cores that were busy elsewhere
+for a moment are no defect, and one that is there the second time too is. Many failures are not tried again.
 """
 
 import json
@@ -14,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _SOME_FAILED = 1  # pytest's exit code
+_FEW = 5
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,23 @@ def run(
         return list(pool.map(lambda group: _one(group, say, environment), groups))
     finally:
         pool.shutdown(cancel_futures=True)  # who is interrupted begins no more
+
+
+def judged(
+    outcomes: Iterable[Outcome], say: Callable[[str], None], environment: Mapping[str, str] | None = None
+) -> int:
+    """The exit code, after a second try of the few that failed."""
+    failed = [test for outcome in outcomes for test in outcome.failed]
+    if not failed:
+        say("everything passed")
+        return 0
+    say("\n  ".join(["failed, see above:", *failed]))
+    if len(failed) > _FEW:
+        return 1
+    say("once more, by themselves")
+    code = subprocess.run((sys.executable, "-m", "pytest", *failed), env=environment).returncode
+    say("\n  ".join(["failed again, one or more of:" if code else "passed this time:", *failed]))
+    return code
 
 
 def _one(group: str, say: Callable[[str], None], environment: Mapping[str, str] | None) -> Outcome:

@@ -1,8 +1,7 @@
 """What `make test-cluster` runs: the lane of tests that need a real Kubernetes. Arguments go to pytest.
 
 Without arguments files run beside each other, for most of their time goes by waiting for pods. Those that stop the cluster's
-own programs come last and alone. A file that failed beside another is tried once more alone, and both tries are shown: a
-kubelet of two cores that came late is no defect, and one that is there when nothing else runs is.
+own programs come last and alone.
 
 `--if-possible` (what `make test` says) is content with saying why not, where no such cluster can be had; in CI it fails.
 """
@@ -22,7 +21,6 @@ from tests import beside
 LANE = ("tests/contract", "tests/kubernetes")
 ALONE = ("tests/contract/test_crashes.py",)
 _BESIDE_EACH_OTHER = 2  # a third makes kubelets of two cores late
-_FEW = 3  # more than these are not late but wrong
 _IF_POSSIBLE = "--if-possible"
 
 
@@ -55,14 +53,8 @@ def _test(kubeconfig: str, arguments: list[str]) -> int:
         return subprocess.run((sys.executable, "-m", "pytest", *arguments), env=environment).returncode
     files = [str(file) for folder in LANE for file in sorted(Path(folder).glob("test_*.py"))]
     together = [file for file in files if file not in ALONE]
-    outcomes = beside.run(together, _BESIDE_EACH_OTHER, _say, environment)
-    late = [outcome.group for outcome in outcomes if outcome.failed]
-    if len(late) <= _FEW:
-        kept = [outcome for outcome in outcomes if not outcome.failed]
-        outcomes = kept + beside.run([*late, *ALONE], 1, _say, environment)
-    failed = [test for outcome in outcomes for test in outcome.failed]
-    _say("\n  ".join(["failed, see above:", *failed]) if failed else "everything passed")
-    return 1 if failed else 0
+    outcomes = beside.run(together, _BESIDE_EACH_OTHER, _say, environment) + beside.run(ALONE, 1, _say, environment)
+    return beside.judged(outcomes, _say, environment)
 
 
 def _say(what: str) -> None:

@@ -87,15 +87,17 @@ def micro_status(
     spec, status = deployment["spec"], deployment.get("status", {})
     if spec["replicas"] == 0:
         return MicroStatus(name, MicroPhase.STARTING if any(map(runs, pods)) else MicroPhase.STOPPED)
-    upstream = _upstream(service) if status.get("availableReplicas", 0) else None
-    current = [pod for pod in pods if _is_current(pod, deployment) and not pod["metadata"].get("deletionTimestamp")]
+    staying = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+    current = [pod for pod in staying if _is_current(pod, deployment)]
+    # Who is scaled to 0 and back within a moment finds the pod that goes counted still.
+    upstream = _upstream(service) if status.get("availableReplicas", 0) and staying else None
     restarts = sum(_container(pod).get("restartCount", 0) for pod in current)
     if status.get("observedGeneration", 0) < deployment["metadata"]["generation"]:
         return MicroStatus(name, MicroPhase.STARTING, upstream, restarts=restarts)
     reason, tail = failure(name, deployment, current)
     if reason:
         return MicroStatus(name, MicroPhase.FAILED, upstream, reason, tail, restarts)
-    if _rolled_out(spec, status) and not any(_serves_still(pod, deployment) for pod in pods):
+    if current and _rolled_out(spec, status) and not any(_serves_still(pod, deployment) for pod in pods):
         return MicroStatus(name, MicroPhase.READY, upstream, restarts=restarts)
     started = any(_container(pod).get("state", {}).get("running") for pod in current)
     candidate = None if upstream else _candidate(current, told)

@@ -106,10 +106,20 @@ class Tenant:
     def run(self, spec: InstanceSpec) -> str:
         """Apply and wait until it is ready; returns the first micro's upstream."""
         self.lane.cluster.apply_instance(spec)
-        until(lambda: self.is_at(spec) and (self.status(spec).ready or self.status(spec).failed))
-        status = self.status(spec)
+        status = self.settled(spec)
         assert status.ready, status
         return status.micros[0].upstream or ""
+
+    def settled(self, spec: InstanceSpec) -> InstanceStatus:
+        """What the driver says once it has come to an end with `spec`."""
+        seen: list[InstanceStatus] = []
+
+        def looked() -> bool:
+            seen[:] = [self.status(spec)]
+            return seen[0].generation == spec.generation and (seen[0].ready or seen[0].failed)
+
+        until(looked)
+        return seen[0]
 
     def is_at(self, spec: InstanceSpec) -> bool:
         return self.status(spec).generation == spec.generation

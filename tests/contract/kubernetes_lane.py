@@ -24,6 +24,7 @@ from k8s.cell import Cell
 from k8s.cluster import Cluster
 from k8s.kube.api import Api, path
 from k8s.kube.driver import KubeCluster
+from k8s.specs import CloudSpec
 from k8s.testbed import images as images_of_the_node
 from k8s.testbed import node, runtime_images
 from k8s.testbed.place import POD_RANGE, here
@@ -80,6 +81,12 @@ class KubernetesLane:
         """The runtime image for Python under its digest. Another cluster must name one that its nodes can pull."""
         named = os.environ.get("FREEHOLD_TEST_IMAGE")
         return named or images_of_the_node.name_by_digest(here(), self.cell.images["python"])
+
+    def ensure_counted(self, cloud: CloudSpec) -> None:
+        """The cloud, with its quotas in force: until the cluster's own controller has seen a change, the old ones count."""
+        self.cluster.ensure_cloud(cloud)
+        quotas = path("ResourceQuota", cloud.namespace)
+        until(lambda: all(q["status"].get("hard") == q["spec"]["hard"] for q in self.api.items(quotas, "")))
 
     def crash(self) -> None:
         """What turns specs into processes are Kubernetes' own programs. Those of somebody else's cluster are left alone."""

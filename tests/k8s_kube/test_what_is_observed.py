@@ -61,6 +61,13 @@ def test_waking_does_not_wait_for_the_pod_that_goes_to_sleep() -> None:
     assert status.phase is MicroPhase.READY
 
 
+def test_a_pod_that_goes_is_not_taken_for_the_one_that_comes() -> None:
+    """Put to sleep and woken within a moment: the Deployment counts the old pod for a little longer."""
+    service = {"spec": {"clusterIP": "10.96.0.9"}}
+    status = observe.micro_status("main", deployment(0), [pod(0, RUNNING, **GOING)], service)
+    assert (status.phase, status.upstream) == (MicroPhase.PENDING, None)
+
+
 def test_an_answer_about_an_older_spec_is_no_answer() -> None:
     status = observe.micro_status("main", deployment(1, observedGeneration=1), [pod(1, RUNNING)], None)
     assert status.phase is MicroPhase.STARTING

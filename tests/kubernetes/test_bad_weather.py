@@ -41,7 +41,7 @@ def test_an_image_that_is_missing_is_told_and_used_once_it_is_there(lane: Kubern
 
 
 def test_a_full_cluster_is_told_and_the_next_gets_the_room(lane: KubernetesLane, tenant: Tenant) -> None:
-    lane.cluster.ensure_cloud(replace(tenant.cloud(), cpu_millis=1_000_000))
+    lane.ensure_counted(replace(tenant.cloud(), cpu_millis=1_000_000))
     node = lane.api.items(path("Node"), "")[0]["status"]["allocatable"]["cpu"]
     millis = int(node.removesuffix("m")) if node.endswith("m") else int(node) * 1000
     reserves = KubeCluster(lane.api, replace(lane.cell, request_percent=100), lane.key, lane.results)
@@ -59,7 +59,7 @@ def test_what_exceeds_the_clouds_quota_is_told_and_comes_up_with_a_larger_one(
     lane: KubernetesLane, tenant: Tenant
 ) -> None:
     small = replace(tenant.cloud(), cpu_millis=100, memory_mib=64)
-    lane.cluster.ensure_cloud(small)
+    lane.ensure_counted(small)
     spec = tenant.instance(micros=(tenant.micro(limits=Limits(cpu_millis=500, memory_mib=64)),))
     lane.cluster.apply_instance(spec)
     until(lambda: "does not fit into the cloud" in reason(tenant, spec), 60)
@@ -69,7 +69,7 @@ def test_what_exceeds_the_clouds_quota_is_told_and_comes_up_with_a_larger_one(
 
 
 def test_more_instances_than_the_cloud_may_hold_are_refused_with_advice(lane: KubernetesLane, tenant: Tenant) -> None:
-    lane.cluster.ensure_cloud(replace(tenant.cloud(), instances=0))
+    lane.ensure_counted(replace(tenant.cloud(), instances=0))
     with pytest.raises(Permanent, match="ask the operator for a larger quota"):
         for _ in range(25):
             lane.cluster.apply_instance(tenant.instance(replicas=0))

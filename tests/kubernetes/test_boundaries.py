@@ -11,7 +11,6 @@ from k8s.kube.api import Api, path
 from k8s.naming import Manifest
 from tests.contract.apps import Tenant
 from tests.contract.kubernetes_lane import KubernetesLane
-from tests.contract.lanes import until
 from tests.k8s_kube import reachability
 from tests.k8s_kube.ways import ALLOWED, every_way
 
@@ -47,8 +46,7 @@ def owner(lane: KubernetesLane, tenant: Tenant) -> Impersonated:
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
     }
     lane.api._json("POST", f"{RBAC}/namespaces/{namespace}/rolebindings", body=binding)
-    # A quota counts from when the cluster's own controller has seen it, a moment after it was made.
-    until(lambda: all(quota["status"].get("hard") for quota in lane.api.items(path("ResourceQuota", namespace), "")))
+    lane.ensure_counted(tenant.cloud())
     return Impersonated(lane.admin, user)
 
 

@@ -71,7 +71,7 @@ def test_an_image_that_no_registry_has_is_its_developers_affair(lane: Kubernetes
 
 
 def test_an_update_under_a_full_quota_does_not_hang(lane: KubernetesLane, tenant: Tenant) -> None:
-    lane.cluster.ensure_cloud(_small(tenant))
+    lane.ensure_counted(_small(tenant))
     whole = tenant.micro(env={"ANSWER": "old"}, limits=Limits(500, 256))
     spec = tenant.instance(micros=(whole,))
     tenant.run(spec)
@@ -81,7 +81,7 @@ def test_an_update_under_a_full_quota_does_not_hang(lane: KubernetesLane, tenant
 
 
 def test_waking_right_after_sleeping_under_a_full_quota_does_not_wait(lane: KubernetesLane, tenant: Tenant) -> None:
-    lane.cluster.ensure_cloud(_small(tenant))
+    lane.ensure_counted(_small(tenant))
     spec = tenant.instance(micros=(tenant.micro(limits=Limits(500, 256)),))
     tenant.run(spec)
     lane.cluster.apply_instance(replace(spec, generation=2, replicas=0))
@@ -98,7 +98,7 @@ def test_nothing_in_a_cloud_opens_a_port_of_a_node(lane: KubernetesLane, tenant:
 
 
 def test_a_pod_of_no_class_is_counted_too(lane: KubernetesLane, tenant: Tenant) -> None:
-    lane.cluster.ensure_cloud(_small(tenant))
+    lane.ensure_counted(_small(tenant))
     limits = {"cpu": "7", "memory": "1Gi"}
     pod = {
         "apiVersion": "v1",
