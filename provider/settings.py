@@ -212,7 +212,7 @@ CELERY_BEAT_SCHEDULE = {
     "settle-billing": {"task": "provider.billing.tasks.settle", "schedule": 60.0, "options": {"expires": 60}},
     "read-events": {"task": "provider.billing.tasks.read_events", "schedule": 3600.0, "options": {"expires": 3600}},
     "dunning": {"task": "provider.billing.tasks.dun", "schedule": 60.0, "options": {"expires": 60}},
-    "sleepers": {"task": "tenants.followups.look_for_sleepers", "schedule": 10.0, "options": {"expires": 10}},
+    "sleepers": {"task": "tenants.followups.look_for_sleepers", "schedule": 20.0, "options": {"expires": 20}},
     "drains": {"task": "tenants.followups.finish_drains", "schedule": 2.0, "options": {"expires": 2}},
     "pulse": {"task": "provider.pulse.worker_pulse", "schedule": 10.0, "options": {"expires": 10}},
 }

@@ -4,24 +4,25 @@ Archives come from builds of strangers' code: nothing in them is followed, run o
 """
 
 import contextlib
-import gzip
 import hashlib
 import os
 import re
 import shutil
 import stat
 import tarfile
-import tempfile
 import time
-import zipfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING
 
 from k8s.errors import NotFound, Permanent
 
+# What only packing and unzipping need is imported there: a pod that wakes does neither, and waits for each import.
+TYPE_CHECKING = False  # `typing` is one of them
 if TYPE_CHECKING:
+    import zipfile
+    from typing import IO
+
     from k8s.local.deflating import Deflating, Pieces
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
@@ -52,7 +53,8 @@ def ensure_unpacked(store: Path, digest: str, into: Path, limit_bytes: int = 4 *
         os.utime(target)  # the clearing of unused bundles looks at it
         return target
     into.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".unpack-", dir=into))
+    draft = into / f".unpack-{os.urandom(8).hex()}"
+    draft.mkdir(0o700)
     try:
         _unpack_checked(file, digest, draft, limit_bytes)
         with contextlib.suppress(OSError):  # another process was first: the same content by definition
@@ -79,7 +81,7 @@ def pack(folder: Path, out: Path, limit_bytes: int, pieces: "Pieces | None" = No
     pieces: what was compressed for earlier archives, to which this one's are added; it changes the time, not the result.
     Raises Permanent when it holds devices, sockets or links that lead outside, or more than `limit_bytes`.
     """
-    from k8s.local import deflating  # not above: a pod that wakes only unpacks, and waits for each import
+    from k8s.local import deflating
 
     total = 0
     with out.open("wb") as raw, deflating.writing(raw, pieces) as archive:
@@ -97,6 +99,8 @@ def pack(folder: Path, out: Path, limit_bytes: int, pieces: "Pieces | None" = No
 
 def unpack_source(zipped: Path, into: Path, limit_bytes: int = 1024**3) -> None:
     """Unpack an uploaded zip. Raises Permanent for entries that are links, leave the folder, repeat or are too large."""
+    import zipfile
+
     try:
         with zipfile.ZipFile(zipped) as archive:
             entries = archive.infolist()
@@ -120,7 +124,7 @@ def clear_unused(bundles: Path, wanted: Iterable[str]) -> None:
 class _Hashing:
     """A readable file that hashes what passes through it."""
 
-    def __init__(self, source: IO[bytes]) -> None:
+    def __init__(self, source: "IO[bytes]") -> None:
         self._source = source
         self.sha256 = hashlib.sha256()
 
@@ -139,7 +143,7 @@ def _unpack_checked(file: Path, digest: str, draft: Path, limit_bytes: int) -> N
                 pass
     except FileNotFoundError as error:
         raise NotFound(f"the bundle {digest} is not in the artifact store") from error
-    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, ValueError) as error:
         raise Permanent(f"the bundle {digest} is damaged: {error}") from error
     except _CLASHES as error:
         raise Permanent(f"the bundle {digest} holds a name that is a file and a folder") from error
@@ -208,7 +212,7 @@ def _require_inner_link(name: PurePosixPath, target: str) -> None:
             raise Permanent(f"the bundle holds a link “{name}” that leads outside of it")
 
 
-def _unzip_one(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, into: Path) -> None:
+def _unzip_one(archive: "zipfile.ZipFile", entry: "zipfile.ZipInfo", into: Path) -> None:
     name = _inner(entry.filename)
     target = into / name
     mode = entry.external_attr >> 16

@@ -28,7 +28,7 @@ ROUNDS = 9
 SETTLING_MINUTES = 12
 INSTANCES, BUSY = 10_000, 1_000
 # How often the agent reads the proxy's table, writes what is used all the time, and looks for drains; how often beat does.
-READ_S, WRITE_S, POLL_S, LOOK_S, FINISH_S = 15.0, 60.0, 0.4, 10.0, 2.0
+READ_S, WRITE_S, POLL_S, LOOK_S, FINISH_S = 15.0, 60.0, 0.4, 20.0, 2.0
 METER_S = 60.0  # the observer and the agent count, and beat has old counters dropped
 
 

@@ -1,6 +1,7 @@
 """Who gets which bytes, and what a build may hand in."""
 
 import gzip
+import hashlib
 import http.client
 import io
 import json
@@ -19,7 +20,7 @@ from k8s.bundles.client import ResultsClient
 from k8s.bundles.server import BundleServer
 from k8s.bundles.tokens import Bearer, Kind
 from k8s.errors import NotFound
-from k8s.runtimes.launcher.fetch import Source
+from k8s.runtimes.launcher.fetch import Refused, Source, _download
 from k8s.specs import BuildMicro, BuildSpec
 from tests.contract.lanes import until
 
@@ -110,7 +111,7 @@ def test_where_a_pod_comes_from_is_told_when_it_is_its_own_address(server: Bundl
     """Behind an address that was translated on the way there is somebody else."""
     server.wishes.artifact = wanted = kept(server, b"mine")  # type: ignore[attr-defined]
     where, wishes = f"http://127.0.0.1:{server.server_port}", server.wishes
-    with Source(where, tokens.issue(KEY, INSTANCE), wanted).request(f"/artifacts/{wanted}") as answer:
+    with Source(where, tokens.issue(KEY, INSTANCE), wanted).get(f"/artifacts/{wanted}") as answer:
         assert answer.read() == b"mine"
     until(lambda: wishes.told == [("c1", "i1", socket.gethostname(), "127.0.0.1")], 10)  # type: ignore[attr-defined]
     for address in ("10.0.0.9", "127.0.0.2", ""):
@@ -197,3 +198,29 @@ def test_results_are_for_the_driver_alone(server: BundleServer) -> None:
     ask(server, "PUT", "/results/x", tokens.issue(KEY, BUILD), archive(RESULT))
     for bearer in (INSTANCE, BUILD, replace(BUILD, kind=Kind.INSTANCE)):
         assert ask(server, "GET", "/results/c1/j1", tokens.issue(KEY, bearer))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"SSH-2.0-OpenSSH\r\n", ValueError),
+        (b"", ValueError),
+        (b"HTTP/1.1 503 Busy\r\n\r\nlater", Refused),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nmin", ValueError),
+    ],
+)
+def test_a_launcher_takes_nothing_else_for_its_bundle(tmp_path: Path, answer: bytes, told: type[Exception]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as strange:
+        source = Source(
+            f"http://127.0.0.1:{strange.getsockname()[1]}", "t", f"sha256:{hashlib.sha256(b'mine').hexdigest()}"
+        )
+        threading.Thread(target=_answer_once, args=(strange, answer), daemon=True).start()
+        with pytest.raises(told):
+            _download(source, tmp_path / "bundle")
+
+
+def _answer_once(strange: socket.socket, answer: bytes) -> None:
+    link, _ = strange.accept()
+    with link:
+        link.recv(4096)
+        link.sendall(answer)

@@ -15,7 +15,6 @@ if not __package__:  # started as a script, as pod.py is; it says why so
     __import__(__package__)
 
 import hashlib  # noqa: E402
-import urllib.error  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from k8s.errors import ClusterError  # noqa: E402
@@ -79,9 +78,9 @@ def _hand_in(source: fetch.Source) -> None:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
         content.seek(0)
         try:
-            source.request(f"/results/sha256:{digest}", "PUT", content, packed.stat().st_size).close()
-        except urllib.error.HTTPError as error:
-            raise fetch.Unavailable(error.read(2000).decode(errors="replace")) from error
+            source.put(f"/results/sha256:{digest}", content, packed.stat().st_size)
+        except fetch.Refused as error:
+            raise fetch.Unavailable(str(error)) from error
 
 
 if __name__ == "__main__":
