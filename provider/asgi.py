@@ -15,18 +15,9 @@ from provider.gate.decide import Receive, Scope, Send  # noqa: E402
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "lifespan":
-        await _live(receive, send)
-    elif scope["type"] == "http" and scope["path"] in decide.PATHS:
+    if scope["type"] == "http" and scope["path"] in decide.PATHS:
         await metrics.counted(decide.endpoint, scope, receive, send)
     elif scope["type"] == "http" and scope["path"] == metrics.PATH:
         await metrics.endpoint(send)
     else:
         await _django(scope, receive, send)
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    """Django knows no lifespan events; nothing is to be done at either end."""
-    for event in ("startup", "shutdown"):
-        await receive()
-        await send({"type": f"lifespan.{event}.complete"})

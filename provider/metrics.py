@@ -193,14 +193,18 @@ def _answered(status: int) -> Counter:
     return DECISIONS.labels(str(status))
 
 
+def decided(status: int, seconds: float) -> None:
+    _answered(status).inc()
+    DECISION_SECONDS.observe(seconds)
+
+
 async def counted(endpoint: Any, scope: Any, receive: Any, send: Any) -> None:
     """The decision endpoint, and what it answered how soon."""
     began = time.perf_counter()
 
     async def sent(message: Any) -> None:
         if message["type"] == "http.response.start":
-            _answered(message["status"]).inc()
-            DECISION_SECONDS.observe(time.perf_counter() - began)
+            decided(message["status"], time.perf_counter() - began)
         await send(message)
 
     await endpoint(scope, receive, sent)

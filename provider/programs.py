@@ -29,11 +29,13 @@ def manage(*arguments: str) -> tuple[str, ...]:
 
 
 def web(host: str, port: int) -> tuple[str, ...]:
-    return _granian("wsgi", "provider.wsgi:application", host, port, "--blocking-threads", "8")
+    where = ("--host", host, "--port", str(port), "--workers", "1", "--backlog", "1024")
+    how = ("--interface", "wsgi", "--blocking-threads", "8", "--log-level", "warning")
+    return (tool("granian"), *where, *how, "provider.wsgi:application")
 
 
 def live(host: str, port: int) -> tuple[str, ...]:
-    return _granian("asgi", "provider.asgi:application", host, port)
+    return module("provider.live", "--host", host, "--port", str(port))
 
 
 def worker() -> tuple[str, ...]:
@@ -76,11 +78,6 @@ def static(host: str, port: int, store: Path, unpacked: Path, *, clears: bool) -
 def bundles(hosts: Sequence[str], port: int, store: Path) -> tuple[str, ...]:
     listening = [word for host in hosts for word in ("--listen", f"{host}:{port}")]
     return module("k8s.bundles", *listening, "--store", str(store))
-
-
-def _granian(interface: str, application: str, host: str, port: int, *more: str) -> tuple[str, ...]:
-    where = ("--host", host, "--port", str(port), "--workers", "1", "--backlog", "1024")
-    return (tool("granian"), "--interface", interface, *where, "--log-level", "warning", *more, application)
 
 
 # Process → its command line in a pod, from (FREEHOLD_HOME, FREEHOLD_RUN).

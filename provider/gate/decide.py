@@ -7,7 +7,7 @@ It is reached on an inner address, needs the gate's secret, and answers nobody e
 import asyncio
 import hmac
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -28,14 +28,26 @@ _AS_KNOWN = Answer(204, (("x-gate-as-known", "1"),))
 _threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="decide")
 
 Scope = dict[str, Any]
+Fields = Iterable[tuple[bytes, bytes]]
 T = TypeVar("T")
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
+def at_once(fields: Fields) -> Answer | None:
+    """The answer to a question for which nobody needs to be asked; None for any other. fields: the request's headers."""
+    headers = _from_gate(fields)
+    if headers is None:
+        return None
+    try:
+        return _known(from_headers(headers))
+    except Exception:  # `endpoint` is asked the same, and says what is wrong
+        return None
+
+
 async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
-    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    if not hmac.compare_digest(headers.get("x-gate-secret", "").encode(), settings.GATE_SECRET.encode()):
+    headers = _from_gate(scope["headers"])
+    if headers is None:
         await _send(send, Answer(404))
         return
     follow()
@@ -43,7 +55,8 @@ async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == ROUSE_PATH:
             answer = await _in_thread(_rouse, headers["x-gate-project"])
         else:
-            answer = await _decided(from_headers(headers))
+            ask = from_headers(headers)
+            answer = _known(ask) or await _in_thread(_decide, ask)
     except Exception:
         # Whatever goes wrong, the proxy must not take it for a yes.
         log.exception("decision_failed host=%s", headers.get("x-gate-authority", ""))
@@ -51,10 +64,16 @@ async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
     await _send(send, answer)
 
 
-async def _decided(ask: Ask) -> Answer:
+def _from_gate(fields: Fields) -> dict[str, str] | None:
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in fields}
+    secret = headers.get("x-gate-secret", "").encode()
+    return headers if hmac.compare_digest(secret, settings.GATE_SECRET.encode()) else None
+
+
+def _known(ask: Ask) -> Answer | None:
     public = WARM.is_public(ask)
     if public is None:
-        return await _in_thread(_decide, ask)
+        return None
     # Anyone may have it, or only those whom the sign-in will tell: upstream and mount are as the proxy has them.
     return _AS_KNOWN if public else refuse(ask)
 
@@ -84,7 +103,8 @@ def _own_connection() -> Iterator[None]:
         close_old_connections()
 
 
-async def _send(send: Send, answer: Answer) -> None:
+def encoded(answer: Answer) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Headers and body."""
     body = answer.body.encode()
     headers = [(name.encode("latin-1"), value.encode()) for name, value in answer.headers]
     headers.append((b"x-gate-decided", b"1"))  # so that no other server's answer is taken for one of ours
@@ -93,5 +113,10 @@ async def _send(send: Send, answer: Answer) -> None:
     if answer.status != 204:
         # Without it the proxy's client waits for the end of the connection.
         headers.append((b"content-length", str(len(body)).encode()))
+    return headers, body
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    headers, body = encoded(answer)
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -38,9 +38,11 @@ class Variant:
     port: int
     headers: Mapping[str, str]
     refused: bool = False
+    method: str = "GET"
 
     def load(self, connections: int) -> Load:
-        return load(self.port, self.headers, connections=connections, seconds=ROUND_S, refused=self.refused)
+        how = {"method": self.method, "refused": self.refused}
+        return load(self.port, self.headers, connections=connections, seconds=ROUND_S, **how)  # type: ignore[arg-type]
 
     def echoes(self) -> float:
         host = self.headers.get("Host", "somewhere")
@@ -64,9 +66,13 @@ def measure() -> list[Figure]:
         gate = stack.enter_context(running(app, **UNLIMITED))
         fleet, port = Fleet(gate, app), gate.http.port
         plain = Variant(stack.enter_context(proxies.plain(folder, app)), {})
-        owner, asking = Variant(port, fleet.owner()), Variant(port, fleet.anybody(), refused=True)
+        owner, anybody = Variant(port, fleet.owner()), fleet.anybody()
+        asking = Variant(port, anybody, refused=True)
+        in_lua = Variant(port, anybody, refused=True, method="POST")
         caddy = Variant(stack.enter_context(proxies.caddy(folder, app)), {})
-        figures = _throughput({"plain": plain, "Caddy": caddy, "owner": owner, "asking": asking})
+        figures = _throughput(
+            {"plain": plain, "Caddy": caddy, "owner": owner, "asking": asking, "asking in Lua": in_lua}
+        )
         few = _latency(plain, owner)
         fleet.move_to(talker)
         figures += [*few, *_talking(Variant(stack.enter_context(proxies.plain(folder, talker)), {}), owner)]
@@ -92,6 +98,7 @@ def _throughput(variants: Mapping[str, Variant]) -> list[Figure]:
         Figure("plain HAProxy / signed-in owner", _ratio(seen, "plain", "owner"), "×", 1 / 0.8),
         Figure("plain Caddy / signed-in owner", _ratio(seen, "Caddy", "owner"), "×", 1 / 1.3),
         Figure("plain HAProxy / decisions asked for", _ratio(seen, "plain", "asking"), "×", 1 / 0.3),
+        Figure("plain HAProxy / decisions asked for in Lua", _ratio(seen, "plain", "asking in Lua"), "×", 1 / 0.3),
     ]
 
 

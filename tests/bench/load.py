@@ -28,12 +28,19 @@ class Load:
 
 
 def load(
-    port: int, headers: Mapping[str, str], *, connections: int, seconds: int, path: str = "/", refused: bool = False
+    port: int,
+    headers: Mapping[str, str],
+    *,
+    connections: int,
+    seconds: int,
+    path: str = "/",
+    method: str = "GET",
+    refused: bool = False,
 ) -> Load:
     """Requests one after another on so many connections. Raises AssertionError when one was not answered by 2xx, or where
     all are to be refused, was."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as report:
-        report.write(_REPORT)
+        report.write(f'wrk.method = "{method}"\n{_REPORT}')
         report.flush()
         named = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
         size = ("-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(Path(report.name)))

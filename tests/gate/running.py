@@ -16,6 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
+from provider import programs
 from provider.gate import appsession
 from provider.gate.entry import read
 from provider.gate.proxy import Proxy, ProxyUnavailable
@@ -53,20 +54,10 @@ class Gate:
         return Proxy(self.run / "gate.sock", self.home / "gate")
 
     def start(self, name: str) -> None:
-        granian = (
-            "--interface",
-            "asgi",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(self.live_port),
-            "--log-level",
-            "warning",
-        )
         argv = {
             "agent": (sys.executable, "-m", "provider.gate.agent"),
             "proxy": (sys.executable, "-m", "provider.gate.serve"),
-            "live": (str(Path(sys.executable).parent / "granian"), *granian, "provider.asgi:application"),
+            "live": programs.live("127.0.0.1", self.live_port),
         }[name]
         log = (self.home / f"{name}.log").open("ab")
         command = ("setpriv", "--pdeathsig", "TERM", "--", *argv)
