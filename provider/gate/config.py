@@ -136,6 +136,9 @@ def render(config: GateConfig) -> str:
     values["console_rules"] = _fill("console.cfg.template", values).strip()
     values["access_rules"] = _fill("access.cfg.template", values).rstrip()
     values["stream_rules"] = _fill("streams.cfg.template", values).rstrip()
+    values["cookie_rules"] = _fill("cookies.cfg.template", values).rstrip()
+    values["answer_rules"] = _fill("answers.cfg.template", values).rstrip()
+    values["again_onward_rules"] = _fill("again_onward.cfg.template", values).rstrip()
     values["onward_rules"] = _fill("onward.cfg.template", values).rstrip()
     values["limited"] = _fill("limited.cfg.template", values).rstrip()
     values["asset_rules"] = _fill("assets.cfg.template", values).rstrip()
@@ -210,8 +213,6 @@ def _frontends(config: GateConfig, values: Mapping[str, object]) -> str:
 
 def _frontend(which: Mapping[str, str], values: Mapping[str, object]) -> str:
     own = {**values, **which, "cookie": cookie_name(which["scheme"])}
-    # Where nothing says so, servers that ask take a request for https. (onward.cfg.template says it to all the others.)
-    own["scheme_rule"] = "" if which["scheme"] == "https" else "http-request set-header X-Scheme http if swift"
     own["again_rules"] = _fill("again.cfg.template", own).rstrip()
     own["known_rules"] = _fill("known.cfg.template", own).rstrip()
     return _fill("frontend.cfg.template", own)

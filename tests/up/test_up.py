@@ -138,11 +138,12 @@ def test_secrets_are_private_and_not_in_the_logs(running: Up) -> None:
     assert not [secret for secret in secrets if secret in logs]
 
 
-@pytest.mark.parametrize("text", ["provider.wsgi", "celery -A provider.celery worker", "provider.asgi"])
+@pytest.mark.parametrize("text", ["provider.wsgi", "celery -A provider.celery worker", "provider.live"])
 def test_a_killed_process_is_back_soon_and_nothing_else_moved(running: Up, text: str) -> None:
     untouched = leader(running, "redis-server"), leader(running, "k8s.local.agent")
     assert all(untouched)
     killed = leader(running, text)
+    assert killed
     os.kill(killed, signal.SIGKILL)
     until(lambda: leader(running, text) not in (0, killed), f"{text} started again")
     until(lambda: get(running, "/healthz")[0] == 200, "healthy again")
