@@ -40,7 +40,7 @@ def observer_is_killed(stack: Stack) -> None:
 
 
 def live_is_killed(stack: Stack) -> None:
-    os.kill(stack.pid_of("asgi"), signal.SIGKILL)
+    os.kill(stack.pid_of("provider.live"), signal.SIGKILL)
 
 
 def gate_agent_is_killed(stack: Stack) -> None:

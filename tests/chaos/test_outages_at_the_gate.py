@@ -37,7 +37,7 @@ def _frozen(first: int) -> Iterator[None]:
 
 
 def live_hangs(stack: Stack) -> AbstractContextManager[None]:
-    return _frozen(stack.pid_of("asgi"))
+    return _frozen(stack.pid_of("provider.live"))
 
 
 def postgres_hangs(stack: Stack) -> AbstractContextManager[None]:
