@@ -90,6 +90,7 @@ def test_waking_right_after_sleeping_under_a_full_quota_does_not_wait(lane: Kube
 
 @pytest.mark.parametrize("kind", ["NodePort", "LoadBalancer"])
 def test_nothing_in_a_cloud_opens_a_port_of_a_node(lane: KubernetesLane, tenant: Tenant, kind: str) -> None:
+    lane.ensure_counted(tenant.cloud())
     metadata = {"name": "open", "namespace": tenant.cloud().namespace}
     ports = [{"port": 80, "protocol": "TCP"}]
     service = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"type": kind, "ports": ports}}
