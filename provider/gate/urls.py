@@ -1,4 +1,4 @@
-"""The gate's addresses on the console. Below the same prefix, `/gate/decide` is answered by provider/asgi.py alone."""
+"""The gate's addresses on the console. Below the same prefix, `/gate/decide` is the live process's alone (decide.py)."""
 
 from django.urls import path
 

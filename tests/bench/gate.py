@@ -41,8 +41,14 @@ class Variant:
     method: str = "GET"
 
     def load(self, connections: int) -> Load:
-        how = {"method": self.method, "refused": self.refused}
-        return load(self.port, self.headers, connections=connections, seconds=ROUND_S, **how)  # type: ignore[arg-type]
+        return load(
+            self.port,
+            self.headers,
+            connections=connections,
+            seconds=ROUND_S,
+            method=self.method,
+            refused=self.refused,
+        )
 
     def echoes(self) -> float:
         host = self.headers.get("Host", "somewhere")

@@ -67,7 +67,7 @@ class Gate:
 
     def stop(self, name: str, how: signal.Signals = signal.SIGTERM) -> None:
         process = self.processes.pop(name)
-        os.killpg(process.pid, how)  # the live process has a worker below it
+        process.send_signal(how)
         process.wait(15)
 
     def make_whole(self) -> None:

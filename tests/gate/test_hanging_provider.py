@@ -3,10 +3,8 @@
 docs/operators/outages.md says the same to operators; test_wrong_provider.py has what else may come instead of its word.
 """
 
-import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -38,9 +36,7 @@ def _heals(gate: Gate, house: House) -> None:
 def test_a_provider_that_hangs_keeps_out_and_lets_go_on(gate: Gate, house: House, upstream: Upstream) -> None:
     """Held for fifteen seconds at most, side by side; the signed-in are not held at all."""
     live = gate.processes["live"]
-    stopped = [live.pid, *_children(live.pid)]
-    for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
+    live.send_signal(signal.SIGSTOP)
     try:
         held = [gate.http.connect() for _ in range(4)]
         for connection in held:
@@ -53,10 +49,5 @@ def test_a_provider_that_hangs_keeps_out_and_lets_go_on(gate: Gate, house: House
         assert all("cannot check who you are" in one.text for one in replies)
         assert [seen.header("x-freehold-user") for seen in upstream.seen] == [house.owner.id, None]
     finally:
-        for pid in stopped:
-            os.kill(pid, signal.SIGCONT)
+        live.send_signal(signal.SIGCONT)
     _heals(gate, house)
-
-
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
